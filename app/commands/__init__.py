@@ -1,0 +1,15 @@
+"""Commands: ``flask contacts …``, ``flask campaign …``, ``flask seed``. Thin edges over ``app.flow``, for cron and scripts.
+
+One module per noun; each has ``group``, a click group (or command), listed here.
+"""
+
+import click
+from flask import Flask
+
+COMMANDS: tuple[click.Command, ...] = ()
+
+
+def register(app: Flask) -> None:
+    """Hang every command on ``flask``."""
+    for command in COMMANDS:
+        app.cli.add_command(command)

@@ -1,0 +1,133 @@
+"""The only reader of the environment: every setting named, typed, with its default.
+
+Order: environment variable, then ``var/instance.json`` (written by ``script/server`` for the services it started, so
+that ``flask …`` in the same checkout talks to the same installation), then the default here.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+class ConfigurationError(RuntimeError):
+    """A setting is missing or wrong; the message names it and says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings of an installation. Names equal the environment variables, in lower case."""
+
+    database_url: str
+    """SQLAlchemy URL of PostgreSQL (``postgresql+psycopg://…``)."""
+    broker_url: str
+    """``redis://…`` or ``amqp://…``: the doorbell of the workers."""
+    redis_url: str
+    """``redis://…`` for tracking events and rate limits; equals ``broker_url`` unless that is RabbitMQ."""
+    secret_key: str
+    """Signs sessions and, through :meth:`derived_key`, tokens and stored secrets. Never change it on a live installation."""
+    public_url: str = "http://127.0.0.1:8025"
+    """Where people and recipients reach the platform; base of tracking links unless a sending domain has its own host."""
+    var_dir: str = str(CHECKOUT / "var")
+    """Uploads, embedded services, logs."""
+    allowed_domain_suffixes: str = "gob.pe"
+    """Comma-separated suffixes under which domains may send at all (E12)."""
+    max_upload_mb: int = 512
+    """Largest file taken by an import, in MiB."""
+    max_import_columns: int = 200
+    batch_size: int = 500
+    """Deliveries per batch (one broker message)."""
+    chunk_size: int = 250
+    """Deliveries claimed, sent and recorded per transaction; pause and cancel are read between chunks."""
+    lease_seconds: int = 120
+    """How long a worker may hold a batch without renewing its lease."""
+    ring_again_seconds: int = 15
+    """A batch rung but not claimed for this long is rung again (the broker may have lost it)."""
+    reconcile_grace_seconds: int = 10
+    """How long an unknown delivery rests before the relay is asked, so that bytes in flight have landed."""
+    first_retry_seconds: int = 60
+    """Wait before the second attempt after a 4xx reply; doubles with each attempt."""
+    max_retry_wait_seconds: int = 4 * 3600
+    max_retry_age_seconds: int = 48 * 3600
+    """A delivery deferred for longer than this since its first attempt has failed."""
+    relay_failures_before_pause: int = 20
+    """Consecutive relay failures after which a campaign pauses itself."""
+    smtp_timeout_seconds: int = 60
+    practice_relay_host: str = "127.0.0.1"
+    practice_relay_port: int = 2525
+    practice_keep_messages: int = 200_000
+    """Captured messages kept per installation; the oldest go first."""
+    tracking_token_days: int = 730
+    """Open and click tokens older than this answer 404. Unsubscribing never expires."""
+    session_hours: int = 12
+    login_attempts_per_minute: int = 10
+    secure_cookies: bool = False
+    """Session cookie only over HTTPS; switched on by itself where ``public_url`` is https."""
+    locale: str = "es"
+    timezone: str = "America/Lima"
+    log_format: str = "console"
+    """``console`` or ``json``."""
+
+    def derived_key(self, purpose: str) -> bytes:
+        """A 32-byte key for one purpose, derived from ``secret_key`` (keyed BLAKE2b, RFC 7693)."""
+        return hashlib.blake2b(
+            purpose.encode(), key=hashlib.sha256(self.secret_key.encode()).digest(), digest_size=32
+        ).digest()
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        return tuple(s.strip().lower().lstrip(".") for s in self.allowed_domain_suffixes.split(",") if s.strip())
+
+    @property
+    def upload_dir(self) -> Path:
+        return Path(self.var_dir) / "uploads"
+
+
+def instance_file(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("CHASKI_VAR") or CHECKOUT / "var") / "instance.json"
+
+
+def load_settings(environ: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
+    """Read the settings. Raises :class:`ConfigurationError` naming the first one that is missing or not of its type."""
+    path = instance_file(environ)
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    found.update({f.name.upper(): environ[f.name.upper()] for f in fields(Settings) if f.name.upper() in environ})
+    values = {
+        f.name: _typed(f.name, f.type, found[f.name.upper()]) for f in fields(Settings) if f.name.upper() in found
+    }
+    values.setdefault("var_dir", str(path.parent))
+    values.update(overrides)
+    for name in ("database_url", "broker_url", "secret_key"):
+        if not values.get(name):
+            raise ConfigurationError(
+                f"{name.upper()} is not set and no running instance was found at {path}. "
+                "Start the platform with script/server, or set the variable."
+            )
+    values["database_url"] = values["database_url"].replace("postgres://", "postgresql://", 1)
+    if values["database_url"].startswith("postgresql://"):
+        values["database_url"] = values["database_url"].replace("postgresql://", "postgresql+psycopg://", 1)
+    values.setdefault("redis_url", values["broker_url"])
+    if not values["redis_url"].startswith(("redis://", "rediss://", "unix://")):
+        raise ConfigurationError("REDIS_URL must be a redis:// URL; set it when BROKER_URL is RabbitMQ.")
+    if values.get("public_url", "").startswith("https://"):
+        values.setdefault("secure_cookies", True)
+    return Settings(**values)
+
+
+def _typed(name: str, type_: Any, value: Any) -> Any:
+    """``value`` as ``type_``; environment variables are text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        if type_ is bool:
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}[
+                value.lower()
+            ]
+        return type_(value)
+    except (ValueError, KeyError) as error:
+        raise ConfigurationError(f"{name.upper()}={value!r} is not a valid {type_.__name__}.") from error

@@ -1,0 +1,144 @@
+"""Campaign: one mailing, with its lists, links and proofs (test sends)."""
+
+from datetime import date, datetime
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Index, Integer, String, Table, func
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.extensions import Base, Model
+from app.models.contact import MailingList
+from app.models.types import Timestamp, enum_text
+
+
+class CampaignStatus(StrEnum):
+    DRAFT = "draft"
+    IN_REVIEW = "in_review"
+    SCHEDULED = "scheduled"
+    PREPARING = "preparing"  # The audience is being frozen.
+    SENDING = "sending"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+
+
+CAMPAIGN_TRANSITIONS: dict[CampaignStatus, frozenset[CampaignStatus]] = {
+    CampaignStatus.DRAFT: frozenset({CampaignStatus.IN_REVIEW, CampaignStatus.SCHEDULED, CampaignStatus.CANCELLED}),
+    CampaignStatus.IN_REVIEW: frozenset({CampaignStatus.DRAFT, CampaignStatus.SCHEDULED, CampaignStatus.CANCELLED}),
+    # Back to draft: the schedule is taken back before its time.
+    CampaignStatus.SCHEDULED: frozenset({CampaignStatus.DRAFT, CampaignStatus.PREPARING, CampaignStatus.CANCELLED}),
+    CampaignStatus.PREPARING: frozenset({CampaignStatus.SENDING, CampaignStatus.PAUSED, CampaignStatus.CANCELLED}),
+    CampaignStatus.SENDING: frozenset({CampaignStatus.PAUSED, CampaignStatus.FINISHED, CampaignStatus.CANCELLED}),
+    # Resumed: to preparing where the audience was not completely frozen yet, else to sending. Finished: the last
+    # outcome arrived after the pause.
+    CampaignStatus.PAUSED: frozenset(
+        {CampaignStatus.PREPARING, CampaignStatus.SENDING, CampaignStatus.FINISHED, CampaignStatus.CANCELLED}
+    ),
+    CampaignStatus.FINISHED: frozenset(),
+    CampaignStatus.CANCELLED: frozenset(),
+}
+
+
+campaign_list = Table(
+    "campaign_list",
+    Base.metadata,
+    Column("campaign_id", Integer, ForeignKey("campaign.id", ondelete="CASCADE"), primary_key=True),
+    Column("list_id", Integer, ForeignKey("mailing_list.id"), primary_key=True, index=True),
+)
+
+
+class Campaign(Model):
+    __tablename__ = "campaign"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    panel_id: Mapped[int] = mapped_column(ForeignKey("panel.id"))
+    name: Mapped[str] = mapped_column(String(150))
+    subject: Mapped[str] = mapped_column(default="", server_default="")
+    preheader: Mapped[str] = mapped_column(default="", server_default="")
+    from_name: Mapped[str] = mapped_column(default="", server_default="")
+    from_email: Mapped[str] = mapped_column(String(254), default="", server_default="")
+    reply_to: Mapped[str] = mapped_column(String(254), default="", server_default="")
+    html: Mapped[str] = mapped_column(default="", server_default="")
+    text: Mapped[str] = mapped_column(default="", server_default="")
+    """The author's own text part; empty: made from the HTML."""
+    status: Mapped[CampaignStatus] = mapped_column(enum_text(CampaignStatus), default=CampaignStatus.DRAFT)
+    status_reason: Mapped[str | None]
+    """Why it stands where it stands (a code: ``relay_failures``, ``user`` …; details after a colon)."""
+    scheduled_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    rate_per_hour: Mapped[int | None]
+    """Upper limit of this campaign; none when empty."""
+    relay_failures: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Consecutive relay failures; any answer of the relay sets it back to 0."""
+
+    frozen_on: Mapped[date | None] = mapped_column(Date)
+    """The day the freezing of the audience began: the partition of all its deliveries. Never changes."""
+    audience_cursor: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Highest contact id frozen so far: the freezing is resumed behind it."""
+    audience_size: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Deliveries made so far; the last sequence number given."""
+    audience_expected: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Members of the lists when the freezing began, for the progress bar."""
+    audience_frozen_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    lease_expires_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    """Of the worker that freezes the audience."""
+
+    started_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    finished_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id", ondelete="SET NULL"))
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now(), onupdate=func.now())
+
+    lists: Mapped[list[MailingList]] = relationship(secondary=campaign_list, order_by="MailingList.name")
+    links: Mapped[list["CampaignLink"]] = relationship(order_by="CampaignLink.position", cascade="all, delete-orphan")
+
+    __table_args__ = (
+        Index("ix_campaign_panel_id_id", "panel_id", "id"),
+        Index("ix_campaign_status_scheduled_at", "status", "scheduled_at"),
+        CheckConstraint("rate_per_hour > 0", name="rate_per_hour"),
+    )
+
+
+class CampaignLink(Model):
+    """A distinct URL of a campaign; tracked links redirect to nothing else."""
+
+    __tablename__ = "campaign_link"
+
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    """0-based; the number in the tracked URL."""
+    url: Mapped[str]
+
+
+class ProofStatus(StrEnum):
+    QUEUED = "queued"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    FAILED = "failed"
+    UNKNOWN = "unknown"  # A crash hid the answer; the person simply sends another proof.
+
+
+PROOF_TRANSITIONS: dict[ProofStatus, frozenset[ProofStatus]] = {
+    ProofStatus.QUEUED: frozenset({ProofStatus.SENDING, ProofStatus.FAILED}),
+    ProofStatus.SENDING: frozenset({ProofStatus.ACCEPTED, ProofStatus.FAILED, ProofStatus.UNKNOWN}),
+    ProofStatus.ACCEPTED: frozenset(),
+    ProofStatus.FAILED: frozenset(),
+    ProofStatus.UNKNOWN: frozenset({ProofStatus.ACCEPTED, ProofStatus.FAILED}),
+}
+
+
+class Proof(Model):
+    """A test send: the campaign as one contact would get it, to the author's own address."""
+
+    __tablename__ = "proof"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    panel_id: Mapped[int] = mapped_column(ForeignKey("panel.id"))
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"), index=True)
+    contact_id: Mapped[int | None] = mapped_column(ForeignKey("contact.id", ondelete="SET NULL"))
+    """Whose merge data is used; none: empty fields."""
+    email: Mapped[str] = mapped_column(String(254))
+    status: Mapped[ProofStatus] = mapped_column(enum_text(ProofStatus), default=ProofStatus.QUEUED)
+    reply: Mapped[str | None]
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id", ondelete="SET NULL"))
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    lease_expires_at: Mapped[datetime | None] = mapped_column(Timestamp)

@@ -1,0 +1,65 @@
+"""Panel: one of the five web platforms, a tenant with its own users, lists, campaigns, domains and jobs."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary, String, func
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.extensions import Model
+from app.models.types import Timestamp, enum_text
+
+
+class PanelMode(StrEnum):
+    """Where a panel's mail goes."""
+
+    PRACTICE = "practice"  # The practice relay: delivers to no one.
+    REAL = "real"  # The panel's relay.
+
+
+class RelaySecurity(StrEnum):
+    NONE = "none"
+    STARTTLS = "starttls"
+    TLS = "tls"
+
+
+class Relay(Model):
+    """The SMTP server we submit to. Owned by the installation; a panel points at one."""
+
+    __tablename__ = "relay"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    host: Mapped[str] = mapped_column(String(253))
+    port: Mapped[int]
+    security: Mapped[RelaySecurity] = mapped_column(enum_text(RelaySecurity))
+    verify_certificate: Mapped[bool] = mapped_column(default=True)
+    username: Mapped[str] = mapped_column(default="")
+    password_encrypted: Mapped[bytes | None] = mapped_column(LargeBinary)
+    connections: Mapped[int] = mapped_column(default=4)
+    """Connections per sending thread."""
+    messages_per_connection: Mapped[int] = mapped_column(default=1000)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+
+    __table_args__ = (
+        CheckConstraint("port BETWEEN 1 AND 65535", name="port"),
+        CheckConstraint("connections BETWEEN 1 AND 64", name="connections"),
+    )
+
+
+class Panel(Model):
+    __tablename__ = "panel"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slug: Mapped[str] = mapped_column(String(40), unique=True)
+    name: Mapped[str] = mapped_column(String(100))
+    colour: Mapped[str] = mapped_column(String(20), default="blue")
+    """A colour name of the design (blue, teal, orange, purple, red …)."""
+    mode: Mapped[PanelMode] = mapped_column(enum_text(PanelMode), default=PanelMode.PRACTICE)
+    relay_id: Mapped[int | None] = mapped_column(ForeignKey("relay.id"))
+    timezone: Mapped[str] = mapped_column(String(60), default="America/Lima")
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+
+    relay: Mapped[Relay | None] = relationship()
+
+    __table_args__ = (CheckConstraint("mode = 'practice' OR relay_id IS NOT NULL", name="real_has_relay"),)

@@ -1,0 +1,25 @@
+"""Pages: one package per area, each with ``blueprint``. Routes parse, make one call into ``app.flow``, answer.
+
+scope       who may see which panel: every panel blueprint is made there
+paging      every list is paged by key, sorted and filtered the same way
+security    response headers (CSP and company)
+errors      what a person sees when something is wrong
+formats     numbers, times and sizes as people read them
+public      what recipients reach: open, click, unsubscribe; served by an application of its own (``app.wsgi``)
+"""
+
+from flask import Flask
+
+from app.web import errors, formats, health, locale, security
+
+
+def register(app: Flask) -> None:
+    """Bind every area to the application."""
+    security.register(app)
+    errors.register(app)
+    formats.register(app)
+    for blueprint in (health.blueprint,):
+        app.register_blueprint(blueprint)
+
+
+__all__ = ["locale", "register"]

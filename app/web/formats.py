@@ -1,0 +1,60 @@
+"""Numbers, times and sizes as people read them; template filters and globals."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import Flask
+from flask_babel import format_datetime, format_decimal, format_timedelta, get_locale
+from flask_babel import gettext as _
+
+from app.models import Role
+from app.web.scope import here, may
+
+
+def when(moment: datetime | None) -> str:
+    """``21 nov 2026, 14:05`` in the panel's zone; a dash for none."""
+    return format_datetime(moment, "d MMM y, HH:mm") if moment else "—"
+
+
+def ago(moment: datetime | None) -> str:
+    """``hace 5 minutos``."""
+    return format_timedelta(moment - datetime.now(UTC), add_direction=True) if moment else "—"
+
+
+def number(value: float | None) -> str:
+    return format_decimal(value) if value is not None else "—"
+
+
+def percent(part: float | None, whole: float | None) -> str:
+    """``12,3 %``; a dash where there is nothing to divide by."""
+    return f"{format_decimal(round(100 * (part or 0) / whole, 1))} %" if whole else "—"
+
+
+def file_size(size_bytes: int | None) -> str:
+    value = float(size_bytes or 0)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{format_decimal(round(value, 1 if value < 10 and unit != 'B' else 0))} {unit}"
+        value /= 1000
+    raise AssertionError("unreachable")
+
+
+def duration(seconds: float | None) -> str:
+    """``3 minutos``; a dash for none."""
+    return format_timedelta(timedelta(seconds=seconds), threshold=1.2) if seconds is not None else "—"
+
+
+def register(app: Flask) -> None:
+    for filter_ in (when, ago, number, percent, file_size, duration):
+        app.add_template_filter(filter_)
+
+    @app.context_processor
+    def globals_() -> dict[str, Any]:
+        return {
+            "may": may,
+            "Role": Role,
+            "here": here,
+            "_": _,
+            "get_locale": get_locale,
+            "endpoints": app.view_functions,
+        }

@@ -1,0 +1,19 @@
+"""Language and time zone of a page: the person's, else the browser's, else the installation's."""
+
+from flask import current_app, g, has_request_context, request
+from flask_login import current_user
+
+LOCALES = ("es", "en")
+
+
+def select_locale() -> str:
+    if not has_request_context():
+        return str(current_app.config["BABEL_DEFAULT_LOCALE"])
+    if current_user and current_user.is_authenticated:
+        return str(current_user.locale)
+    return request.accept_languages.best_match(LOCALES) or str(current_app.config["BABEL_DEFAULT_LOCALE"])
+
+
+def select_timezone() -> str:
+    panel = g.get("panel") if has_request_context() else None
+    return panel.timezone if panel else str(current_app.config["BABEL_DEFAULT_TIMEZONE"])
