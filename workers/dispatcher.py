@@ -109,7 +109,7 @@ class Dispatcher:
         self._ring(actors.analyse_import, [id_ for verb, id_ in due_imports if verb == "analyse"])
         self._ring(actors.apply_import, [id_ for verb, id_ in due_imports if verb == "apply"])
         self._ring(actors.send_proof, proofs.due(session))
-        cancelling.skip_what_is_left(session)
+        cancelling.skip_remaining(session)
         reports.sample_running(session)
         for campaign_id in outcomes.finish_campaigns(session):
             log.info("campaign_finished", campaign_id=campaign_id)

@@ -25,7 +25,7 @@ from app.mail.dkim import DkimSigner, assemble, body_hash
 from app.mail.html import UnsubscribeFooter
 from app.mail.tokens import TokenPurpose
 from app.mail.tracking_urls import TrackingUrls
-from app.models import Campaign, CampaignLink, Contact, CustomField, FieldType, Panel, SendingDomain
+from app.models import Campaign, CampaignLink, CustomField, FieldType, Panel, SendingDomain
 from app.secrets import unseal
 
 KEEP_SECONDS = 60.0
