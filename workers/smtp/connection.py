@@ -150,11 +150,12 @@ class SmtpConnection:
         if (self._owed or self._out) and now - self._heard_at > self.timeout_seconds:
             raise ConnectionLost(f"no answer from the relay for {self.timeout_seconds:.0f} s")
 
-    def abandon(self, lost: ConnectionLost) -> tuple[list[Answer], list[OutgoingMessage]]:
-        """After a loss: answers for messages that nobody can know about, and the messages that were provably not sent."""
+    def abandon(self, lost: ConnectionLost) -> tuple[list[Answer], list[tuple[OutgoingMessage, bool]]]:
+        """After a loss: answers for messages that nobody can know about, and the messages that were provably not sent,
+        each with whether it was the one in work."""
         self.close()
         answers: list[Answer] = []
-        unsent: list[OutgoingMessage] = []
+        unsent: list[tuple[OutgoingMessage, bool]] = []
         for transaction in (self._current, self._next):
             if transaction is None:
                 continue
@@ -171,7 +172,7 @@ class SmtpConnection:
                     )
                 )
             else:
-                unsent.append(transaction.message)
+                unsent.append((transaction.message, transaction is self._current))
         self._current = self._next = None
         return answers, unsent
 
