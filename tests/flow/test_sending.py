@@ -37,7 +37,7 @@ def statuses(session: AnySession) -> Counter[str]:
 
 def counted(session: AnySession) -> Counter[str]:
     """The batches' own sums, which must be the truth at every moment (law 4)."""
-    names = "planned sending accepted delivered deferred bounced failed skipped unknown".split()
+    names = ["planned", "sending", "accepted", "delivered", "deferred", "bounced", "failed", "skipped", "unknown"]
     sums = session.execute(text("SELECT " + ", ".join(f"sum({n})" for n in names) + " FROM batch")).one()
     return Counter({name: n for name, n in zip(names, sums, strict=True) if n})
 

@@ -13,9 +13,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from app.mail.replies import Stage
-
 from app.flow.submission import Answer, AnswerKind, OutgoingMessage
+from app.mail.replies import Stage
 
 MAX_REPLY_BYTES = 64 * 1024
 CLOSING = 421
