@@ -40,7 +40,7 @@ def panel(session: AnySession, slug: str, **values: Any) -> Panel:
 def user(
     session: AnySession, email: str, panel: Panel | None = None, role: str = "viewer", *, is_administrator: bool = False
 ) -> User:
-    row = User(email=email, name=email.split("@")[0].capitalize(), password_hash=password_hash(), locale="es")
+    row = User(email=email, name=email.partition("@")[0].capitalize(), password_hash=password_hash(), locale="es")
     row.is_administrator = is_administrator
     if panel is not None:
         row.memberships.append(Membership(panel_id=panel.id, role=Role(role)))
