@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from psycopg import OperationalError as DriverError
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from app.config import Settings
+from app.flow import custom_fields
 from app.flow.importing import claims, store
 from app.flow.importing.apply import apply_rows
 from app.flow.importing.check import RowChecker
@@ -32,7 +33,7 @@ from app.flow.importing.sniff import Sniffed, column_names, sniff
 from app.flow.importing.stage import stage
 from app.flow.sessions import AnySession
 from app.logs import get_logger
-from app.models import CustomField, Import, ImportStatus, RowOutcome
+from app.models import Import, ImportStatus, RowOutcome
 
 log = get_logger(__name__)
 KEEP_ROWS = timedelta(days=30)
@@ -56,7 +57,7 @@ def create(
         delimiter=seen.delimiter,
         has_header=seen.has_header,
         header=seen.header,
-        mapping=guess_mapping(seen, fields_of(session, panel_id)),
+        mapping=guess_mapping(seen, custom_fields.of_panel(session, panel_id)),
     )
     session.add(job)
     session.commit()
@@ -181,16 +182,8 @@ def stored_file(settings: Settings, job: Import) -> Path:
     return path
 
 
-def fields_of(session: AnySession, panel_id: int) -> list[CustomField]:
-    return list(
-        session.scalars(
-            select(CustomField).where(CustomField.panel_id == panel_id).order_by(CustomField.position, CustomField.id)
-        )
-    )
-
-
 def _stage_rows(session: AnySession, settings: Settings, job: Import, tick: Callable[[int], None]) -> None:
-    types = {field.key: field.type for field in fields_of(session, job.panel_id)}
+    types = {field.key: field.type for field in custom_fields.of_panel(session, job.panel_id)}
     checker = RowChecker(
         header=job.header if job.has_header else [""] * len(job.header), mapping=job.mapping, types=types
     )
