@@ -109,6 +109,7 @@ def upgrade():
     sa.Column('email', sa.String(length=254), nullable=False),
     sa.Column('name', sa.String(length=100), nullable=False),
     sa.Column('password_hash', sa.String(), nullable=False),
+    sa.Column('password_is_generated', sa.Boolean(), server_default=sa.text('false'), nullable=False),
     sa.Column('is_administrator', sa.Boolean(), nullable=False),
     sa.Column('is_active', sa.Boolean(), nullable=False),
     sa.Column('locale', sa.String(length=5), nullable=False),
