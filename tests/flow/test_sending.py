@@ -251,7 +251,7 @@ def test_slow_worker_that_lost_its_lease_cannot_write_over_the_new_one(
     session.commit()
     batches.expire_leases(session)
     assert not batches.renew(session, old, lease_seconds=60)
-    reconciling.settle(session, frozen.id, message_id_of=lambda s: str(s), ask=lambda *_: {}, grace_seconds=0)
+    reconciling.settle(session, frozen.id, message_id_of=str, ask=lambda *_: {}, grace_seconds=0)
     new = batches.claim(session, first, worker="new", lease_seconds=60)
     assert new is not None
     again = sending.mark(session, new, limit=20)
