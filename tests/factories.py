@@ -1,0 +1,103 @@
+"""Rows for tests: each function makes one, with sensible defaults, and commits."""
+
+from functools import cache
+from typing import Any
+
+from argon2 import PasswordHasher
+from sqlalchemy.orm import Session, scoped_session
+
+from app.models import (
+    Campaign,
+    Contact,
+    CustomField,
+    MailingList,
+    Membership,
+    Panel,
+    Role,
+    SendingDomain,
+    Subscription,
+    SubscriptionStatus,
+    User,
+)
+
+AnySession = Session | scoped_session[Session]
+PASSWORD = "una clave larga de prueba"
+
+
+@cache
+def password_hash() -> str:
+    """Of `PASSWORD`; cheap parameters, since tests log in often."""
+    return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+
+
+def panel(session: AnySession, slug: str, **values: Any) -> Panel:
+    row = Panel(slug=slug, **{"name": slug.capitalize(), "colour": "blue", **values})
+    session.add(row)
+    session.commit()
+    return row
+
+
+def user(
+    session: AnySession, email: str, panel: Panel | None = None, role: str = "viewer", *, is_administrator: bool = False
+) -> User:
+    row = User(email=email, name=email.partition("@")[0].capitalize(), password_hash=password_hash(), locale="es")
+    row.is_administrator = is_administrator
+    if panel is not None:
+        row.memberships.append(Membership(panel_id=panel.id, role=Role(role)))
+    session.add(row)
+    session.commit()
+    return row
+
+
+def mailing_list(session: AnySession, panel: Panel, name: str = "Feria laboral", **values: Any) -> MailingList:
+    row = MailingList(panel_id=panel.id, name=name, **values)
+    session.add(row)
+    session.commit()
+    return row
+
+
+def custom_field(session: AnySession, panel: Panel, key: str, **values: Any) -> CustomField:
+    row = CustomField(panel_id=panel.id, key=key, **{"label": key.capitalize(), **values})
+    session.add(row)
+    session.commit()
+    return row
+
+
+def contact(
+    session: AnySession,
+    panel: Panel,
+    email: str,
+    *lists: MailingList,
+    status: SubscriptionStatus = SubscriptionStatus.SUBSCRIBED,
+    **values: Any,
+) -> Contact:
+    row = Contact(panel_id=panel.id, email=email, domain=email.rpartition("@")[2], **values)
+    row.subscriptions = [Subscription(list_id=one.id, status=status, source="manual:test") for one in lists]
+    session.add(row)
+    session.commit()
+    return row
+
+
+def sending_domain(session: AnySession, panel: Panel, domain: str = "boletin.example.gob.pe") -> SendingDomain:
+    row = SendingDomain(panel_id=panel.id, domain=domain, return_path_domain=f"rebotes.{domain}")
+    session.add(row)
+    session.commit()
+    return row
+
+
+def campaign(session: AnySession, panel: Panel, *lists: MailingList, **values: Any) -> Campaign:
+    row = Campaign(
+        panel_id=panel.id,
+        **{
+            "name": "Feria de empleo",
+            "subject": "Hola {{ nombre }}",
+            "from_name": "Bolsa de empleo",
+            "from_email": "noticias@boletin.example.gob.pe",
+            "html": '<p>Hola {{ nombre }}</p><p><a href="https://example.pe/feria">Inscríbase</a></p>',
+            **values,
+        },
+    )
+    row.lists = list(lists)
+    session.add(row)
+    session.commit()
+    return row
