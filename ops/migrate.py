@@ -1,0 +1,34 @@
+"""Bring a database to the newest schema."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+class MigrationError(Exception):
+    """The schema could not be upgraded; the text is what Alembic said."""
+
+
+def upgrade(settings: Mapping[str, str]) -> None:
+    """Apply every missing migration; `settings` are environment variables that win over ours.
+
+    In a process of its own: no connection stays open, and the caller's settings can't leak in.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "app", "db", "upgrade"],
+        cwd=CHECKOUT,
+        env=os.environ | dict(settings),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise MigrationError(f"The database could not be upgraded:\n{done.stdout.strip()}")
