@@ -112,9 +112,7 @@ class Supervisor:
         back_off: BackOff | None = None,
         output: IO[bytes] | None = None,
     ) -> None:
-        self._children = {
-            name: _Child(name, command, i) for i, (name, command) in enumerate(commands.items())
-        }
+        self._children = {name: _Child(name, command, i) for i, (name, command) in enumerate(commands.items())}
         self._cwd = cwd
         self._env = dict(env)
         self._grace_seconds = grace_seconds
@@ -140,9 +138,7 @@ class Supervisor:
         """How often it has been started: 1 when it never died."""
         return self._children[name].starts
 
-    def kill(
-        self, name: str, *, pid: int | None = None, number: signal.Signals = signal.SIGKILL
-    ) -> list[int]:
+    def kill(self, name: str, *, pid: int | None = None, number: signal.Signals = signal.SIGKILL) -> list[int]:
         """Send a signal to the whole group, or to one process of it; returns the pids that got it."""
         child = self._children[name]
         with child.lock:  # nothing is reaped meanwhile, so no number can belong to somebody else

@@ -33,9 +33,7 @@ def supervise():
 
     def start(commands, **options):
         output = Lines()
-        supervisor = Supervisor(
-            commands, cwd=ROOT, env=options.pop("env", dict(os.environ)), output=output, **options
-        )
+        supervisor = Supervisor(commands, cwd=ROOT, env=options.pop("env", dict(os.environ)), output=output, **options)
         running.append(supervisor)
         supervisor.start()
         return supervisor, output

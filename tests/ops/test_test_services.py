@@ -104,9 +104,7 @@ def told_or_empty(out: Path) -> list[Path]:
 
 @pytest.mark.parametrize(("ci", "outcome"), [("", "1 skipped"), ("true", "1 error")])
 def test_missing_program_skips_here_and_fails_in_ci(tmp_path, ci, outcome):
-    (tmp_path / "test_mail.py").write_text(
-        "import pytest\n@pytest.mark.postfix\ndef test_it():\n    assert True\n"
-    )
+    (tmp_path / "test_mail.py").write_text("import pytest\n@pytest.mark.postfix\ndef test_it():\n    assert True\n")
     (tmp_path / "conftest.py").write_text(
         "from tests.fixtures import services\nservices.PROGRAMS['postfix'] = ('no-such-program', 'postfix')\n"
         "def pytest_configure(config):\n    config.addinivalue_line('markers', 'postfix: x')\n"
