@@ -311,6 +311,14 @@ def upgrade():
     with op.batch_alter_table('campaign_list', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_campaign_list_list_id'), ['list_id'], unique=False)
 
+    op.create_table('campaign_sample',
+    sa.Column('campaign_id', sa.Integer(), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('answered', sa.Integer(), nullable=False),
+    sa.Column('accepted', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['campaign_id'], ['campaign.id'], name=op.f('fk_campaign_sample_campaign_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('campaign_id', 'at', name=op.f('pk_campaign_sample'))
+    )
     op.create_table('dkim_key',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('sending_domain_id', sa.Integer(), nullable=False),
@@ -430,6 +438,7 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_campaign_list_list_id'))
 
     op.drop_table('campaign_list')
+    op.drop_table('campaign_sample')
     op.drop_table('campaign_link')
     with op.batch_alter_table('batch', schema=None) as batch_op:
         batch_op.drop_index('ix_batch_open', postgresql_where=sa.text("status <> 'done'"))
