@@ -8,7 +8,6 @@ from sqlalchemy import text
 
 from app.flow import events, suppressions
 from app.flow.sessions import AnySession
-from app.flow.suppressions import Unsubscribed
 from app.mail.tokens import DeliveryRef
 
 
@@ -38,6 +37,16 @@ class Recipient:
     @property
     def receives(self) -> bool:
         return not self.suppressed and any(one.subscribed for one in self.lists)
+
+
+@dataclass(frozen=True)
+class Left:
+    """What an unsubscribing changed, so that exactly this can be undone."""
+
+    list_ids: tuple[int, ...] = ()
+    """Lists that the person was on until now."""
+    suppressed: bool = False
+    """The address was not suppressed in the panel before."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,27 @@ MEMBERSHIPS = """
     ORDER BY l.name
 """
 
+CHANGES = """
+    SELECT ARRAY(SELECT s.list_id FROM subscription s
+                 WHERE s.contact_id = contact.id AND s.status = 'subscribed'
+                   AND (:everything OR s.list_id = ANY(CAST(:list_ids AS int[])))
+                 ORDER BY s.list_id) AS list_ids,
+           :everything AND NOT EXISTS (SELECT FROM suppression p
+                                       WHERE p.panel_id = contact.panel_id AND p.email = contact.email) AS suppresses
+    FROM contact WHERE contact.id = :contact_id FOR UPDATE
+"""
+
+SUBSCRIBE_AGAIN = """
+    UPDATE subscription SET status = 'subscribed', unsubscribed_at = NULL, unsubscribe_source = NULL
+    WHERE contact_id = :contact_id AND list_id = ANY(CAST(:list_ids AS int[])) AND status = 'unsubscribed'
+"""
+
+ALLOW_AGAIN = """
+    DELETE FROM suppression USING contact
+    WHERE contact.id = :contact_id AND suppression.email = contact.email
+      AND suppression.panel_id = contact.panel_id AND suppression.reason = 'unsubscribed'
+"""
+
 
 def find_recipient(session: AnySession, ref: DeliveryRef) -> Recipient | None:
     """None where the campaign or the delivery is gone."""
@@ -102,41 +132,56 @@ def panel_name_of_proof(session: AnySession, ref: DeliveryRef) -> str | None:
     return name
 
 
-def leave(
-    session: AnySession, recipient: Recipient, *, how: str, visitor: Visitor, everything: bool = False
-) -> Unsubscribed:
-    """Take the recipient off the campaign's lists (``everything``: suppress it in the panel), committed; returns what changed.
-    ``how``: ``one-click`` or ``page``."""
+def leave(session: AnySession, recipient: Recipient, *, how: str, visitor: Visitor, everything: bool = False) -> Left:
+    """Take the recipient off the campaign's lists (``everything``: off all lists, and suppress it in the panel),
+    committed; returns what changed. ``how``: ``one-click`` or ``page``."""
     if recipient.contact_id is None:
-        return Unsubscribed()
-    changed = suppressions.unsubscribe(
+        return Left()
+    before = _what_would_change(session, recipient, everything=everything)
+    suppressions.unsubscribe(
         session,
         contact_id=recipient.contact_id,
         list_ids=[one.list_id for one in recipient.lists],
         source=f"{how}:{recipient.ref.campaign_id}",
         everything=everything,
     )
-    if changed != Unsubscribed():
-        events.note_unsubscribe(
-            session,
-            panel_id=recipient.panel_id,
-            frozen_on=recipient.frozen_on,
-            campaign_id=recipient.ref.campaign_id,
-            seq=recipient.ref.seq,
-            source_id=os.urandom(12).hex(),
-            ip=visitor.ip,
-            user_agent=visitor.user_agent,
-            now=datetime.now(UTC),
-        )
-        session.commit()
-    return changed
+    if before != Left():
+        _note(session, recipient, visitor)
+    return before
 
 
-def come_back(session: AnySession, recipient: Recipient, undo: Unsubscribed) -> None:
-    """Undo one unsubscribing, committed."""
-    if recipient.contact_id is None:
-        return
+def _what_would_change(session: AnySession, recipient: Recipient, *, everything: bool) -> Left:
+    values = {
+        "contact_id": recipient.contact_id,
+        "list_ids": [one.list_id for one in recipient.lists],
+        "everything": everything,
+    }
+    row = session.execute(text(CHANGES), values).one()
+    return Left(tuple(row.list_ids), bool(row.suppresses))
+
+
+def _note(session: AnySession, recipient: Recipient, visitor: Visitor) -> None:
+    events.note_unsubscribe(
+        session,
+        panel_id=recipient.panel_id,
+        frozen_on=recipient.frozen_on,
+        campaign_id=recipient.ref.campaign_id,
+        seq=recipient.ref.seq,
+        source_id=os.urandom(12).hex(),
+        ip=visitor.ip,
+        user_agent=visitor.user_agent,
+        now=datetime.now(UTC),
+    )
+    session.commit()
+
+
+def come_back(session: AnySession, recipient: Recipient, undo: Left) -> None:
+    """Back to before, on the person's own word; the proof of the old consent stands again. Committed. Leaves alone what
+    has changed meanwhile."""
+    values = {"contact_id": recipient.contact_id, "list_ids": list(undo.list_ids)}
+    session.execute(text(SUBSCRIBE_AGAIN), values)
+    if undo.suppressed:
+        session.execute(text(ALLOW_AGAIN), values)
     campaign_id, seq = recipient.ref
-    suppressions.undo_unsubscribe(session, contact_id=recipient.contact_id, undo=undo)
     events.forget_unsubscribe(session, frozen_on=recipient.frozen_on, campaign_id=campaign_id, seq=seq)
     session.commit()

@@ -11,8 +11,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from app.current import current_settings
 from app.extensions import db
 from app.flow.hits import clean_address, clean_agent
-from app.flow.leaving import Recipient, Visitor, come_back, find_recipient, leave, panel_name_of_proof
-from app.flow.suppressions import Unsubscribed
+from app.flow.leaving import Left, Recipient, Visitor, come_back, find_recipient, leave, panel_name_of_proof
 from app.mail.tokens import DeliveryRef, TokenPurpose, read_token
 from app.web.public.client_address import client_address
 
@@ -80,26 +79,26 @@ def _one_click_answer() -> Response:
 
 def _leave(recipient: Recipient, *, everything: bool) -> str:
     changed = leave(db.session, recipient, how="page", visitor=_visitor(), everything=everything)
-    undo_token = _undo_box().dumps([*recipient.ref, changed.list_ids, changed.suppression_id])
+    undo_token = _undo_box().dumps([*recipient.ref, changed.list_ids, changed.suppressed])
     return _page(
         "unsubscribed",
         recipient,
         everything=everything,
-        undo_token=undo_token if changed != Unsubscribed() else None,
+        undo_token=undo_token if changed != Left() else None,
         undo_minutes=int(UNDO_TIME.total_seconds()) // 60,
     )
 
 
 def _undo(recipient: Recipient) -> Response | str:
     try:
-        campaign_id, seq, list_ids, suppression_id = _undo_box().loads(
+        campaign_id, seq, list_ids, suppressed = _undo_box().loads(
             request.form.get("undo", ""), max_age=int(UNDO_TIME.total_seconds())
         )
     except BadData:
         return _too_late(recipient)
     if (campaign_id, seq) != recipient.ref:
         return _too_late(recipient)
-    come_back(db.session, recipient, Unsubscribed(list_ids, suppression_id))
+    come_back(db.session, recipient, Left(tuple(list_ids), suppressed))
     return _message(
         recipient.panel_name,
         _("Listo: sigue suscrito"),
