@@ -7,7 +7,6 @@ from sqlalchemy import CursorResult, Executable
 from sqlalchemy.orm import Session, scoped_session
 
 AnySession = Session | scoped_session[Any]
-"""Flask-SQLAlchemy's session is a ``scoped_session`` of a class of its own, and the type is invariant: hence ``Any``."""
 
 
 def rows_changed(session: AnySession, statement: Executable, values: Mapping[str, Any] | None = None) -> int:

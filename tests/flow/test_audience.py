@@ -32,7 +32,9 @@ def test_everyone_is_in_once_over_several_lists(session: AnySession, settings: S
     campaign.lists.append(second)
     factories.contacts(session, panel, campaign.lists[0], 130)
     session.execute(
-        text("INSERT INTO subscription (list_id, contact_id, status) SELECT :l, id, 'subscribed' FROM contact WHERE id % 2 = 0"),
+        text(
+            "INSERT INTO subscription (list_id, contact_id, status) SELECT :l, id, 'subscribed' FROM contact WHERE id % 2 = 0"
+        ),
         {"l": second.id},
     )
     session.commit()
@@ -112,7 +114,9 @@ def test_kill_between_slices_is_resumed_without_gap_or_double(
 def test_domains_are_spread_over_the_batches(session: AnySession, settings: Settings, campaign: Campaign) -> None:
     panel = session.get_one(Panel, campaign.panel_id)
     factories.contacts(session, panel, campaign.lists[0], 300, "example.com")
-    session.execute(text("UPDATE contact SET domain = 'example.org', email = 'q' || id || '@example.org' WHERE id % 3 = 0"))
+    session.execute(
+        text("UPDATE contact SET domain = 'example.org', email = 'q' || id || '@example.org' WHERE id % 3 = 0")
+    )
     session.commit()
     audience.claim(session, campaign.id, lease_seconds=60)
     audience.freeze(session, campaign.id, batch_size=30, lease_seconds=60)

@@ -10,11 +10,10 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 
-from app.mail.replies import Stage
-
 from app.flow.relays import RelayEndpoint
 from app.flow.submission import Answer, AnswerKind, Lease, OutgoingMessage
 from app.logs import get_logger
+from app.mail.replies import Stage
 from workers.smtp.connecting import RelayUnavailable
 from workers.smtp.connection import CLOSING, ConnectionLost, SmtpConnection
 from workers.smtp.pool import ConnectionPool
