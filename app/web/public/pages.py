@@ -47,12 +47,11 @@ def create_pages(settings: Settings) -> Flask:
     app.add_url_rule("/u/page.css", view_func=style_sheet)
     app.after_request(_add_headers)
     _register_errors(app)
-    with app.app_context():
-        app.extensions["style_version"] = hashlib.sha256(_read_style_sheet()).hexdigest()[:12]
-        app.extensions["not_found"] = ConstantPage("404 Not Found", _in_each_language(app, _not_found))
-        app.extensions["try_again"] = ConstantPage(
-            "503 Service Unavailable", _in_each_language(app, _try_again), [("Retry-After", "30")]
-        )
+    app.extensions["style_version"] = hashlib.sha256(style_sheet_path(app).read_bytes()).hexdigest()[:12]
+    app.extensions["not_found"] = ConstantPage("404 Not Found", _in_each_language(app, _not_found))
+    app.extensions["try_again"] = ConstantPage(
+        "503 Service Unavailable", _in_each_language(app, _try_again), [("Retry-After", "30")]
+    )
     return app
 
 
@@ -74,13 +73,13 @@ def select_locale() -> str:
 
 def style_sheet() -> Response:
     """Below ``/u/``, so that a tracking host serves it, too."""
-    response = Response(_read_style_sheet(), mimetype="text/css")
+    response = Response(style_sheet_path(current_app).read_bytes(), mimetype="text/css")
     response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
     return response
 
 
-def _read_style_sheet() -> bytes:
-    return (Path(current_app.root_path) / "static" / "css" / "public.css").read_bytes()
+def style_sheet_path(app: Flask) -> Path:
+    return Path(app.root_path) / "static" / "css" / "public.css"
 
 
 def _template_globals() -> dict[str, Any]:
@@ -116,8 +115,8 @@ def _register_errors(app: Flask) -> None:
 
 
 def _in_each_language(app: Flask, render: Callable[[], str]) -> dict[str, bytes]:
-    """The installation's own language first."""
-    default = current_settings().locale
+    """The installation's own language first. Each in a context of its own, which keeps its language."""
+    default = app.extensions["settings"].locale
     bodies = {}
     for language in sorted({*LOCALES, default}, key=lambda one: (one != default, one)):
         with app.test_request_context(headers={"Accept-Language": language}):
