@@ -20,7 +20,16 @@ from ops.services.instance import var_dir
 
 DEFAULT_PORT = 8025
 _HEALTHY_WITHIN_SECONDS = 90.0
-_EXPECTED = (AssetError, CatalogueError, InstallationError, MigrationError, PortError, ProcfileError, ServiceError)
+_EXPECTED = (
+    argparse.ArgumentTypeError,
+    AssetError,
+    CatalogueError,
+    InstallationError,
+    MigrationError,
+    PortError,
+    ProcfileError,
+    ServiceError,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
