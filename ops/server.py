@@ -79,8 +79,8 @@ def _say(text: str) -> None:
 
 
 def serve(options: argparse.Namespace) -> int:
-    port = _choose_port(options)
-    with Installation(var_dir(), host=options.host, port=port) as installation:
+    with Installation(var_dir(), host=options.host) as installation:
+        installation.port = _choose_port(options)
         login = _set_up(installation)
         if options.setup_only:
             _show(["Chaski is set up. Start it with script/server.", *_first_login(login)])
