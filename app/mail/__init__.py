@@ -8,7 +8,9 @@ How one campaign becomes messages, in order:
  1. ``addresses``         an address as typed or imported -> a mailable address, or the reason why not
  2. ``template_syntax``   merge-template source -> Jinja2 syntax tree whose every node knows its place
  3. ``templates``         the rules of the small merge language -> a list of problems with line and column
- 4. ``html``              links and pixel and unsubscribe footer put into the author's HTML (``html_text``: its text part)
+ 4. ``html``              tracked links, open pixel and unsubscribe footer put into the author's HTML
+    ``html_text``         the text part made from it
+    ``tracking_urls``     the public addresses that all of them lead to
  5. ``merge``             the checked tree -> a plan: literals encoded once, fields evaluated per recipient
  6. ``quoted_printable``  RFC 2045 encoding that is canonical for DKIM by construction
     ``header_words``      RFC 2047 words, display names, folding; no value can leave its header
@@ -17,6 +19,9 @@ How one campaign becomes messages, in order:
  9. ``dkim``              RFC 6376 and RFC 8463 signatures over what ``compose`` made; the wire form
 10. ``replies``           what the relay answered -> accepted, deferred, bounced, failed, and why
 11. ``retry``             when to try a deferred delivery again, and when to give up
+
+Beside it, for the practice relay: ``practice_rules`` (which answer an address asks for) and ``captured`` (what a message
+that came over the wire says of itself).
 
 ``benchmark`` measures 5 to 9: ``python -m app.mail.benchmark``.
 """

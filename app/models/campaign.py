@@ -1,4 +1,4 @@
-"""Campaign: one mailing, with its lists, links and proofs (test sends)."""
+"""Campaign: one mailing, with its lists, links, proofs (test sends) and samples of its progress."""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -107,6 +107,22 @@ class CampaignLink(Model):
     position: Mapped[int] = mapped_column(primary_key=True)
     """0-based; the number in the tracked URL."""
     url: Mapped[str]
+
+
+class CampaignSample(Model):
+    """How far a campaign was at one moment: what rate, time left and the plot over time are made of.
+
+    Written every few seconds while the campaign sends, by whoever sweeps; a missed one costs precision, nothing else.
+    """
+
+    __tablename__ = "campaign_sample"
+
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(Timestamp, primary_key=True)
+    answered: Mapped[int]
+    """Deliveries that the relay has given an answer for: accepted, delivered, deferred, bounced, failed."""
+    accepted: Mapped[int]
+    """Accepted or delivered."""
 
 
 class ProofStatus(StrEnum):

@@ -1,6 +1,6 @@
 """Monthly partitions of the ledger and the events."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 from sqlalchemy import Connection, text
 
@@ -32,3 +32,10 @@ def ensure_partitions(connection: Connection, day: date) -> None:
                 f"FOR VALUES FROM ('{first}') TO ('{next_month(first)}'){storage}"
             )
         )
+
+
+def ensure_coming_partitions(connection: Connection) -> None:
+    """This month's and next month's."""
+    today = datetime.now(UTC).date()
+    for day in (today, next_month(today)):
+        ensure_partitions(connection, day)

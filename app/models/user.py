@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from flask_login import UserMixin
-from sqlalchemy import ForeignKey, String, func
+from sqlalchemy import ForeignKey, String, false, func
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Model
@@ -30,6 +30,8 @@ class User(UserMixin, Model):  # type: ignore[misc]  # Flask-Login has no types
     email: Mapped[str] = mapped_column(String(254), unique=True)
     name: Mapped[str] = mapped_column(String(100))
     password_hash: Mapped[str]
+    password_is_generated: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Made by the system (first log-in, reset): the person is asked on every page to choose an own one."""
     is_administrator: Mapped[bool] = mapped_column(default=False)
     """Administers the installation: every panel, users, relays."""
     is_active: Mapped[bool] = mapped_column(default=True)

@@ -109,6 +109,7 @@ def upgrade():
     sa.Column('email', sa.String(length=254), nullable=False),
     sa.Column('name', sa.String(length=100), nullable=False),
     sa.Column('password_hash', sa.String(), nullable=False),
+    sa.Column('password_is_generated', sa.Boolean(), server_default=sa.text('false'), nullable=False),
     sa.Column('is_administrator', sa.Boolean(), nullable=False),
     sa.Column('is_active', sa.Boolean(), nullable=False),
     sa.Column('locale', sa.String(length=5), nullable=False),
@@ -311,6 +312,14 @@ def upgrade():
     with op.batch_alter_table('campaign_list', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_campaign_list_list_id'), ['list_id'], unique=False)
 
+    op.create_table('campaign_sample',
+    sa.Column('campaign_id', sa.Integer(), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('answered', sa.Integer(), nullable=False),
+    sa.Column('accepted', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['campaign_id'], ['campaign.id'], name=op.f('fk_campaign_sample_campaign_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('campaign_id', 'at', name=op.f('pk_campaign_sample'))
+    )
     op.create_table('dkim_key',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('sending_domain_id', sa.Integer(), nullable=False),
@@ -331,18 +340,21 @@ def upgrade():
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('panel_id', sa.Integer(), nullable=False),
     sa.Column('list_id', sa.Integer(), nullable=True),
+    sa.Column('list_name', sa.String(length=100), nullable=True),
     sa.Column('created_by_id', sa.Integer(), nullable=True),
     sa.Column('filename', sa.String(length=255), nullable=False),
     sa.Column('stored_path', sa.String(), nullable=False),
     sa.Column('size_bytes', sa.BigInteger(), nullable=False),
     sa.Column('encoding', sa.String(length=40), nullable=False),
     sa.Column('delimiter', sa.String(length=1), nullable=False),
+    sa.Column('has_header', sa.Boolean(), server_default=sa.text('true'), nullable=False),
     sa.Column('header', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
     sa.Column('mapping', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
     sa.Column('status', sa.Enum('uploaded', 'queued', 'analysing', 'ready', 'confirmed', 'applying', 'done', 'failed', 'cancelled', name='import_status', native_enum=False, create_constraint=True, length=20), nullable=False),
     sa.Column('counts', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
     sa.Column('progress_bytes', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('error', sa.String(), nullable=True),
+    sa.Column('claim', sa.Integer(), server_default='0', nullable=False),
     sa.Column('lease_expires_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.Column('finished_at', sa.DateTime(timezone=True), nullable=True),
@@ -430,6 +442,7 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_campaign_list_list_id'))
 
     op.drop_table('campaign_list')
+    op.drop_table('campaign_sample')
     op.drop_table('campaign_link')
     with op.batch_alter_table('batch', schema=None) as batch_op:
         batch_op.drop_index('ix_batch_open', postgresql_where=sa.text("status <> 'done'"))

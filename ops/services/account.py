@@ -164,9 +164,7 @@ def make_runnable(program: Path, tree: Path, account: Account | None) -> None:
     if not _runs(program, account):
         _make_readable(tree)
     if not _runs(program, account):
-        raise ServiceError(
-            f"The user {account.name} cannot run {program}. Is its file system mounted noexec?"
-        )
+        raise ServiceError(f"The user {account.name} cannot run {program}. Is its file system mounted noexec?")
 
 
 def _runs(program: Path, account: Account) -> bool:

@@ -32,9 +32,7 @@ PORT = 5432  # ends the socket's name; the URL says it because PGPORT in the env
 
 _MAX_SOCKET_PATH_BYTES = 107  # unix(7): sun_path holds 108 bytes, the last one is zero
 _SOCKET_FILE = f".s.PGSQL.{PORT}"
-_RECOVERY_SECONDS = (
-    600.0  # after a crash up to max_wal_size of write-ahead log is replayed before anyone is let in
-)
+_RECOVERY_SECONDS = 600.0  # after a crash up to max_wal_size of write-ahead log is replayed before anyone is let in
 _SHUTDOWN_SECONDS = 120.0
 _STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
@@ -215,9 +213,7 @@ class EmbeddedPostgres:
     def _make_cluster(self, programs: Path, account: Account | None) -> None:
         """initdb in a directory beside it, renamed when complete: interrupted, it leaves no half cluster."""
         if self.data_dir.exists() and any(self.data_dir.iterdir()):
-            raise ServiceError(
-                f"{self.data_dir} holds files but no database. Move them away and start again."
-            )
+            raise ServiceError(f"{self.data_dir} holds files but no database. Move them away and start again.")
         fresh = Path(tempfile.mkdtemp(prefix=f".{self.data_dir.name}-new-", dir=self.data_dir.parent))
         give(fresh, account)
         command = [programs / "initdb", "--auth=trust", "--encoding=UTF8", f"--username={SUPERUSER}"]
@@ -348,12 +344,7 @@ def _is_private(directory: Path, owner: int) -> bool:
         status = directory.lstat()
     except OSError:
         return False
-    return (
-        directory.is_dir()
-        and not directory.is_symlink()
-        and status.st_uid == owner
-        and status.st_mode & 0o77 == 0
-    )
+    return directory.is_dir() and not directory.is_symlink() and status.st_uid == owner and status.st_mode & 0o77 == 0
 
 
 def _configuration(settings: dict[str, str]) -> str:

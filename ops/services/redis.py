@@ -94,9 +94,7 @@ class EmbeddedRedis:
             if self._became_ready():
                 return
             self._remember(_free_port(), self._address()[1])
-        raise ServiceError(
-            f"Redis found no free port on 127.0.0.1 in {_PORT_TRIES} tries: {_tail(self._log)}"
-        )
+        raise ServiceError(f"Redis found no free port on 127.0.0.1 in {_PORT_TRIES} tries: {_tail(self._log)}")
 
     def stop(self, mode: str = "fast") -> None:
         """Write what is in memory to disk and stop; `immediate` skips the writing."""

@@ -102,11 +102,28 @@ def told_or_empty(out: Path) -> list[Path]:
     return [path for path in out.glob("*.json") if path.stat().st_size]
 
 
+@pytest.mark.parametrize(("ci", "status"), [("", 0), ("true", 1)])
+def test_any_skip_is_a_failure_in_ci(tmp_path, ci, status):
+    (tmp_path / "test_mail.py").write_text(
+        "import pytest\ndef test_it():\n    pytest.skip('not today')\ndef test_other():\n    pass\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "tests.fixtures.services", "-p", "no:cacheprovider", "-q"]
+    run = subprocess.run(
+        [*command, "-n", "2", "--rootdir", str(tmp_path), "-c", os.devnull, str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ | {"CI": ci, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "1 passed, 1 skipped" in run.stdout
+    assert run.returncode == status
+
+
 @pytest.mark.parametrize(("ci", "outcome"), [("", "1 skipped"), ("true", "1 error")])
 def test_missing_program_skips_here_and_fails_in_ci(tmp_path, ci, outcome):
-    (tmp_path / "test_mail.py").write_text(
-        "import pytest\n@pytest.mark.postfix\ndef test_it():\n    assert True\n"
-    )
+    (tmp_path / "test_mail.py").write_text("import pytest\n@pytest.mark.postfix\ndef test_it():\n    assert True\n")
     (tmp_path / "conftest.py").write_text(
         "from tests.fixtures import services\nservices.PROGRAMS['postfix'] = ('no-such-program', 'postfix')\n"
         "def pytest_configure(config):\n    config.addinivalue_line('markers', 'postfix: x')\n"

@@ -5,10 +5,44 @@ document.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers["X-CSRFToken"] = document.querySelector('meta[name="csrf-token"]').content;
 });
 
-// A destructive form says exactly what it will do before it does it.
+// A page that nobody looks at asks for nothing.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (document.hidden && event.target.matches("[data-poll]")) event.preventDefault();
+});
+
+// A poll answered by another address (the log-in page: the session ended) must not land inside this page.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const answered = event.detail.xhr.responseURL;
+  const asked = new URL(event.detail.pathInfo.requestPath, window.location.href);
+  if (event.target.matches("[data-poll]") && answered && new URL(answered).pathname !== asked.pathname) {
+    event.detail.shouldSwap = false;
+    window.location.reload();
+  }
+});
+
+// Figures that stand still must say so.
+const setConnectionLost = (lost) => {
+  const notice = document.getElementById("connection-lost");
+  if (notice && notice.hidden === lost) notice.hidden = !lost;
+};
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.target.matches("[data-poll]")) setConnectionLost(!event.detail.successful);
+});
+
+// A destructive form says exactly what it will do before it does it; no form is sent twice by a double click.
 document.addEventListener("submit", (event) => {
-  const question = event.target.dataset.confirm;
-  if (question && !window.confirm(question)) event.preventDefault();
+  const form = event.target;
+  const question = form.dataset.confirm;
+  if (form.dataset.sent || (question && !window.confirm(question))) {
+    event.preventDefault();
+    return;
+  }
+  if (form.method !== "post" || event.defaultPrevented) return;
+  form.dataset.sent = "yes";
+  window.setTimeout(() => delete form.dataset.sent, 3000);
+});
+window.addEventListener("pageshow", () => {
+  document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent);
 });
 
 // `/` focuses the page's search box, as people know it from elsewhere.
@@ -23,3 +57,39 @@ document.addEventListener("change", (event) => {
   const form = event.target.closest("form[data-auto-submit]");
   if (form) form.requestSubmit();
 });
+
+// Copying. Without HTTPS a browser has no clipboard API: then the text is selected and copied the old way.
+const copyText = async (value) => {
+  if (navigator.clipboard) return navigator.clipboard.writeText(value);
+  const area = document.createElement("textarea");
+  area.value = value;
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+};
+document.addEventListener("click", async (event) => {
+  if (event.target.closest("[data-back]")) { window.history.back(); return; }
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  await copyText(button.dataset.copy);
+  const label = button.querySelector("[data-copy-label]");
+  const before = label.textContent;
+  label.textContent = button.dataset.copied;
+  window.setTimeout(() => { label.textContent = before; }, 2000);
+});
+
+// A table that is wider than its card can be scrolled with the keyboard too.
+const markScrollers = () => {
+  document.querySelectorAll("[data-scroller], .table-responsive").forEach((box) => {
+    const wide = box.scrollWidth > box.clientWidth;
+    if (!wide) { box.removeAttribute("tabindex"); box.removeAttribute("role"); return; }
+    box.tabIndex = 0;
+    box.setAttribute("role", "region");
+    const name = box.dataset.scroller || box.querySelector("caption")?.textContent || document.title;
+    box.setAttribute("aria-label", name);
+  });
+};
+window.addEventListener("load", markScrollers);
+window.addEventListener("resize", markScrollers);
+document.addEventListener("htmx:afterSwap", markScrollers);

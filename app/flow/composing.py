@@ -1,0 +1,199 @@
+"""From a campaign in the database to signed messages: content, links, keys and addresses brought together, compiled once.
+
+A `Composition` is what one worker needs to write any recipient's message; it is kept for a minute per process, so that a
+rotated key or a changed tracking host takes effect soon without asking the database for each chunk.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from flask_babel import force_locale
+from flask_babel import gettext as _
+from markupsafe import escape
+from sqlalchemy import delete, select
+
+from app.config import Settings
+from app.flow.sessions import AnySession
+from app.flow.submission import OutgoingMessage
+from app.mail.compose import CompiledCampaign, Content, Mailing, Recipient, RenderedMessage
+from app.mail.dkim import DkimSigner, assemble, body_hash
+from app.mail.html import UnsubscribeFooter
+from app.mail.tokens import TokenPurpose
+from app.mail.tracking_urls import TrackingUrls
+from app.models import Campaign, CampaignLink, CustomField, FieldType, Panel, SendingDomain
+from app.secrets import unseal
+
+KEEP_SECONDS = 60.0
+MAX_KEPT = 32
+BODY_START = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
+
+
+class CompositionProblem(Exception):
+    """A campaign can't be turned into mail; ``code`` says why, stable, for the sentence made where it is shown."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(f"{code}:{detail}" if detail else code)
+        self.code = code
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Composition:
+    """A campaign ready to be written to any recipient. Safe to share between threads."""
+
+    compiled: CompiledCampaign
+    signers: tuple[DkimSigner, ...]
+    field_types: Mapping[str, FieldType]
+
+    @property
+    def links(self) -> list[str]:
+        return self.compiled.links
+
+    def write(self, seq: int, email: str, name: str, fields: Mapping[str, Any]) -> OutgoingMessage:
+        """Render and sign: ``content`` is the message as it goes over the wire."""
+        now = datetime.now(UTC)
+        message = self.render(seq, email, name, fields, now)
+        hashed = body_hash(message.body)
+        signatures = [s.sign_hashed(message.headers, hashed, int(now.timestamp())) for s in self.signers]
+        return OutgoingMessage(
+            seq=seq,
+            mail_from=message.envelope_from,
+            rcpt_to=message.envelope_to,
+            content=assemble(message.headers, signatures, message.body),
+        )
+
+    def render(self, seq: int, email: str, name: str, fields: Mapping[str, Any], sent_at: datetime) -> RenderedMessage:
+        """Unsigned, for previews."""
+        return self.compiled.render(Recipient(seq, email, name, self.merge_fields(fields)), sent_at)
+
+    def merge_fields(self, fields: Mapping[str, Any]) -> dict[str, str]:
+        """Custom fields as people read them in a mail: 3.5 -> ``3,5``, true -> ``sí``, 2026-11-21 -> ``21/11/2026``."""
+        return {key: as_words(value, self.field_types.get(key)) for key, value in fields.items() if value is not None}
+
+
+def as_words(value: Any, type_: FieldType | None) -> str:
+    if isinstance(value, bool):
+        return "sí" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}".replace(".", ",")
+    if type_ is FieldType.DATE and isinstance(value, str) and len(value) >= 10:
+        return f"{value[8:10]}/{value[5:7]}/{value[:4]}"
+    return str(value)
+
+
+def compile_for(
+    session: AnySession, settings: Settings, campaign: Campaign, *, purpose: TokenPurpose = TokenPurpose.DELIVERY
+) -> Composition:
+    """Compile ``campaign`` as it stands. Raises :class:`CompositionProblem`."""
+    panel = session.get_one(Panel, campaign.panel_id)
+    domain = sending_domain_of(session, campaign)
+    types = session.execute(
+        select(CustomField.key, CustomField.type).where(CustomField.panel_id == campaign.panel_id)
+    ).all()
+    mailing = Mailing(
+        campaign_id=campaign.id,
+        token_key=token_key(settings),
+        tracking=TrackingUrls((domain.tracking_url or settings.public_url).rstrip("/")),
+        return_path_domain=domain.return_path_domain,
+        list_id=f"{panel.slug}.{domain.domain}",
+        list_name=panel.name,
+        feedback_id=f"{campaign.id}:{panel.slug}:chaski",
+        footer=unsubscribe_footer(settings),
+        purpose=purpose,
+    )
+    try:
+        compiled = CompiledCampaign(content_of(campaign), mailing)
+        signers = tuple(signers_of(settings, domain))
+    except ValueError as error:
+        raise CompositionProblem("content", str(error)) from error
+    return Composition(compiled, signers, {row.key: row.type for row in types})
+
+
+def token_key(settings: Settings) -> bytes:
+    return settings.derived_key("tokens")
+
+
+def sending_domain_of(session: AnySession, campaign: Campaign) -> SendingDomain:
+    """The panel's sending domain of the From address. Raises :class:`CompositionProblem` where it has none."""
+    name = campaign.from_email.rpartition("@")[2].lower()
+    domain = session.scalar(
+        select(SendingDomain).where(SendingDomain.panel_id == campaign.panel_id, SendingDomain.domain == name)
+    )
+    if domain is None:
+        raise CompositionProblem("no_sending_domain", name)
+    return domain
+
+
+def signers_of(settings: Settings, domain: SendingDomain) -> list[DkimSigner]:
+    """A signer per active key. No active key: nothing may leave unsigned."""
+    keys = [key for key in domain.dkim_keys if key.is_active]
+    if not keys:
+        raise CompositionProblem("no_dkim_key", domain.domain)
+    return [
+        DkimSigner(domain.domain, key.selector, unseal(settings, key.private_key_encrypted).encode()) for key in keys
+    ]
+
+
+def content_of(campaign: Campaign) -> Content:
+    return Content(
+        subject=campaign.subject,
+        from_name=campaign.from_name,
+        from_email=campaign.from_email,
+        html=with_preheader(campaign.html, campaign.preheader),
+        text=campaign.text,
+        reply_to=(campaign.reply_to,) if campaign.reply_to else (),
+    )
+
+
+def with_preheader(html: str, preheader: str) -> str:
+    """The line that inboxes show behind the subject: first in the body, invisible in the open mail."""
+    if not preheader or not html:
+        return html
+    hidden = '<div style="display:none;max-height:0;overflow:hidden;mso-hide:all">' + str(escape(preheader)) + "</div>"
+    start = BODY_START.search(html)
+    at = start.end() if start else 0
+    return html[:at] + hidden + html[at:]
+
+
+def unsubscribe_footer(settings: Settings) -> UnsubscribeFooter:
+    """What stands below a mail whose author left the way out away. In the installation's language."""
+    with force_locale(settings.locale):
+        return UnsubscribeFooter(
+            sentence=_("Recibe este correo porque está en una de nuestras listas."),
+            link_label=_("Darse de baja"),
+        )
+
+
+def store_links(session: AnySession, campaign: Campaign, composition: Composition) -> None:
+    """Write the campaign's links down, before anything that carries their numbers leaves. Commits nothing."""
+    session.execute(delete(CampaignLink).where(CampaignLink.campaign_id == campaign.id))
+    session.add_all(
+        CampaignLink(campaign_id=campaign.id, position=i, url=url) for i, url in enumerate(composition.links)
+    )
+    session.flush()
+
+
+class Compositions:
+    """Compiled campaigns of one process, kept for a minute each; safe between threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._kept: dict[int, tuple[float, Composition]] = {}
+
+    def of(self, session: AnySession, campaign_id: int) -> Composition:
+        kept = self._kept.get(campaign_id)
+        if kept is not None and time.monotonic() - kept[0] < KEEP_SECONDS:
+            return kept[1]
+        with self._lock:
+            campaign = session.get_one(Campaign, campaign_id, populate_existing=True)
+            composition = compile_for(session, self._settings, campaign)
+            if len(self._kept) >= MAX_KEPT:
+                self._kept.pop(min(self._kept, key=lambda key: self._kept[key][0]))
+            self._kept[campaign_id] = (time.monotonic(), composition)
+        return composition

@@ -1,0 +1,232 @@
+"""How the relay's answers become the deliveries' statuses, and what a run of relay failures does to a campaign."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from sqlalchemy import text
+
+from app.config import Settings
+from app.flow import batches, bell
+from app.flow.sessions import AnySession
+from app.flow.submission import Answer, AnswerKind
+from app.logs import get_logger
+from app.mail.replies import RelayTrouble, Verdict, classify_reply
+from app.mail.retry import gives_up, next_attempt_after
+from app.models import CAMPAIGN_TRANSITIONS, DELIVERY_TRANSITIONS, CampaignStatus, DeliveryStatus, sources_of
+
+if TYPE_CHECKING:
+    from app.flow.batches import ClaimedBatch
+
+log = get_logger(__name__)
+
+MAX_REPLY_CHARACTERS = 500
+
+
+class Marked(Protocol):
+    """What is remembered of a delivery between marking and recording."""
+
+    @property
+    def seq(self) -> int: ...
+    @property
+    def attempts(self) -> int: ...
+    @property
+    def first_attempt_at(self) -> datetime: ...
+
+
+@dataclass(frozen=True)
+class ChunkResult:
+    """What a recorded chunk means for the batch."""
+
+    counts: Mapping[str, int]
+    wait_seconds: float
+    """How long the batch should rest; 0 to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One line of the update: a delivery's new state."""
+
+    seq: int
+    status: DeliveryStatus
+    code: int | None
+    text: str | None
+    next_attempt_at: datetime | None
+    stage: str
+
+
+def record(
+    session: AnySession,
+    settings: Settings,
+    batch: "ClaimedBatch",
+    chunk: Sequence[Marked],
+    answers: Sequence[Answer],
+    *,
+    now: datetime | None = None,
+) -> ChunkResult:
+    """Write the answers of one chunk in one transaction: deliveries, attempts, the batch's counts, the campaign's run of
+    relay failures."""
+    now = now or datetime.now(UTC)
+    marked = {delivery.seq: delivery for delivery in chunk}
+    rows = [judge(answer, marked[answer.seq], settings, now) for answer in answers]
+    _update_deliveries(session, batch, rows)
+    _insert_attempts(session, batch, rows, marked, now)
+    batches.recount(session, [batch.id])
+    wait_seconds = _count_relay_failures(session, settings, batch.campaign_id, answers)
+    session.commit()
+    return ChunkResult(Counter(row.status.value for row in rows), wait_seconds)
+
+
+def judge(answer: Answer, delivery: Marked, settings: Settings, now: datetime) -> _Row:
+    """The delivery's new state. Pure."""
+    reply = answer.text[:MAX_REPLY_CHARACTERS] or None
+    if answer.kind is AnswerKind.LOST:
+        return _Row(answer.seq, DeliveryStatus.UNKNOWN, None, reply, None, answer.stage)
+    if answer.kind is AnswerKind.NOT_SENT:
+        return _Row(answer.seq, DeliveryStatus.PLANNED, None, reply, None, answer.stage)
+    if answer.kind is AnswerKind.NOT_RENDERED:
+        return _Row(answer.seq, DeliveryStatus.FAILED, None, reply, None, answer.stage)
+    outcome = classify_reply(answer.code, answer.text, stage=answer.stage)
+    # What judges the relay or our account there is no verdict on the recipient: nothing is burned by it.
+    status = DeliveryStatus.DEFERRED if isinstance(outcome, RelayTrouble) else STATUS_OF[outcome.verdict]
+    if status is not DeliveryStatus.DEFERRED:
+        return _Row(answer.seq, status, answer.code, reply, None, answer.stage)
+    wait = next_attempt_after(
+        delivery.attempts,
+        first_wait_seconds=settings.first_retry_seconds,
+        max_wait_seconds=settings.max_retry_wait_seconds,
+        jitter=answer.seq % 100 / 100,
+    )
+    age = now + wait - delivery.first_attempt_at
+    if gives_up(age, max_age_seconds=settings.max_retry_age_seconds):
+        return _Row(answer.seq, DeliveryStatus.FAILED, answer.code, reply, None, answer.stage)
+    return _Row(answer.seq, status, answer.code, reply, now + wait, answer.stage)
+
+
+STATUS_OF: Mapping[Verdict, DeliveryStatus] = {
+    Verdict.ACCEPTED: DeliveryStatus.ACCEPTED,
+    Verdict.DEFERRED: DeliveryStatus.DEFERRED,
+    Verdict.BOUNCED: DeliveryStatus.BOUNCED,
+    Verdict.FAILED: DeliveryStatus.FAILED,
+    Verdict.UNKNOWN: DeliveryStatus.UNKNOWN,
+}
+
+
+def _update_deliveries(session: AnySession, batch: "ClaimedBatch", rows: Sequence[_Row]) -> None:
+    session.execute(
+        text(
+            """
+            UPDATE delivery d SET status = v.status::delivery_status, reply_code = v.code, reply_text = v.reply,
+                   next_attempt_at = v.next,
+                   attempts = d.attempts - CASE WHEN v.status = 'planned' THEN 1 ELSE 0 END
+            FROM unnest(CAST(:seqs AS int[]), CAST(:statuses AS text[]), CAST(:codes AS smallint[]),
+                        CAST(:replies AS text[]), CAST(:nexts AS timestamptz[])) AS v(seq, status, code, reply, next)
+            WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq = v.seq AND d.claim = :claim
+              AND (d.status = 'sending' OR (d.status = 'unknown' AND v.status = ANY(:after_unknown)))
+            """
+        ),
+        {
+            "seqs": [row.seq for row in rows],
+            "statuses": [row.status.value for row in rows],
+            "codes": [row.code for row in rows],
+            "replies": [row.text.replace("\0", " ") if row.text else None for row in rows],
+            "nexts": [row.next_attempt_at for row in rows],
+            "frozen_on": batch.frozen_on,
+            "campaign": batch.campaign_id,
+            "claim": batch.claim,
+            "after_unknown": [s.value for s in DELIVERY_TRANSITIONS[DeliveryStatus.UNKNOWN]],
+        },
+    )
+
+
+def _insert_attempts(
+    session: AnySession, batch: "ClaimedBatch", rows: Sequence[_Row], marked: Mapping[int, Marked], now: datetime
+) -> None:
+    """Every try that did not end in acceptance; the accepted one stands in the delivery."""
+    tries = [r for r in rows if r.status not in (DeliveryStatus.ACCEPTED, DeliveryStatus.PLANNED)]
+    if not tries:
+        return
+    session.execute(
+        text(
+            """
+            INSERT INTO attempt (frozen_on, campaign_id, seq, attempt, at, outcome, stage, reply_code, reply_text)
+            VALUES (:frozen_on, :campaign, :seq, :attempt, :at, :outcome, :stage, :code, :reply)
+            ON CONFLICT DO NOTHING
+            """
+        ),
+        [
+            {
+                "frozen_on": batch.frozen_on,
+                "campaign": batch.campaign_id,
+                "seq": row.seq,
+                "attempt": marked[row.seq].attempts,
+                "at": now,
+                "outcome": row.status.value,
+                "stage": row.stage,
+                "code": row.code,
+                "reply": row.text.replace("\0", " ") if row.text else None,
+            }
+            for row in tries
+        ],
+    )
+
+
+def _count_relay_failures(
+    session: AnySession, settings: Settings, campaign_id: int, answers: Sequence[Answer]
+) -> float:
+    """A chunk in which the relay failed and took nothing adds one to the campaign's run of failures; any other ends the
+    run. At the limit the campaign pauses itself. Returns how long the batch should rest."""
+    trouble = next((answer for answer in answers if is_relay_trouble(answer)), None)
+    took_something = any(a.kind is AnswerKind.REPLIED and not is_relay_trouble(a) for a in answers)
+    if trouble is None or took_something:
+        session.execute(
+            text("UPDATE campaign SET relay_failures = 0 WHERE id = :id AND relay_failures > 0"), {"id": campaign_id}
+        )
+        return 0.0
+    failures = session.scalar(
+        text("UPDATE campaign SET relay_failures = relay_failures + 1 WHERE id = :id RETURNING relay_failures"),
+        {"id": campaign_id},
+    )
+    log.warning("relay_failed", campaign_id=campaign_id, failures=failures, reply=trouble.text[:200])
+    if failures is not None and failures >= settings.relay_failures_before_pause:
+        _pause(session, campaign_id, f"relay_failures:{trouble.text[:200]}")
+    return min(60.0, 2.0 ** min(failures or 1, 6))
+
+
+def is_relay_trouble(answer: Answer) -> bool:
+    """Whether the answer judges the relay or our account there."""
+    if answer.relay_trouble or answer.kind is not AnswerKind.REPLIED or answer.code < 400:
+        return answer.relay_trouble
+    return isinstance(classify_reply(answer.code, answer.text, stage=answer.stage), RelayTrouble)
+
+
+def pause_campaign(session: AnySession, campaign_id: int, reason: str) -> None:
+    """The platform pauses a campaign by itself and says why."""
+    _pause(session, campaign_id, reason)
+    session.commit()
+
+
+def _pause(session: AnySession, campaign_id: int, reason: str) -> None:
+    session.execute(
+        text("UPDATE campaign SET status = 'paused', status_reason = :reason WHERE id = :id AND status = ANY(:from)"),
+        {"id": campaign_id, "reason": reason, "from": sources_of(CAMPAIGN_TRANSITIONS, CampaignStatus.PAUSED)},
+    )
+    bell.ring_dispatcher(session)
+
+
+def finish_campaigns(session: AnySession) -> list[int]:
+    """Campaigns of which nothing is left to do are finished."""
+    finished = session.scalars(
+        text(
+            """
+            UPDATE campaign c SET status = 'finished', finished_at = now()
+            WHERE c.status = 'sending' AND c.audience_frozen_at IS NOT NULL
+              AND NOT EXISTS (SELECT 1 FROM batch b WHERE b.campaign_id = c.id AND b.status <> 'done')
+            RETURNING c.id
+            """
+        )
+    ).all()
+    session.commit()
+    return list(finished)

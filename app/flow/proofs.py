@@ -1,0 +1,101 @@
+"""Test sends: the campaign as one contact would get it, to the author's own address, through the same render, sign and
+submit. A proof's tokens have a purpose of their own and are never counted."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select, text
+
+from app.config import Settings
+from app.flow import composing
+from app.flow.relays import endpoint_of
+from app.flow.sending import Street
+from app.flow.sessions import AnySession
+from app.flow.submission import AnswerKind, OutgoingMessage
+from app.mail.replies import Verdict, classify_reply
+from app.mail.tokens import TokenPurpose
+from app.models import (
+    PROOF_TRANSITIONS,
+    Campaign,
+    Contact,
+    Panel,
+    Proof,
+    ProofStatus,
+    check_transition,
+    sources_of,
+)
+
+LEASE_SECONDS = 120
+
+
+def due(session: AnySession) -> list[int]:
+    """Proofs that want a worker. One whose worker is gone is unknown: the person simply sends another."""
+    session.execute(
+        text("UPDATE proof SET status = 'unknown' WHERE status = 'sending' AND lease_expires_at < now()"),
+    )
+    waiting = session.scalars(select(Proof.id).where(Proof.status == ProofStatus.QUEUED).order_by(Proof.id)).all()
+    session.commit()
+    return list(waiting)
+
+
+def claim(session: AnySession, proof_id: int) -> Proof | None:
+    row = session.execute(
+        text(
+            """
+            UPDATE proof SET status = 'sending', lease_expires_at = now() + make_interval(secs => :lease)
+            WHERE id = :id AND status = ANY(:sources) RETURNING id
+            """
+        ),
+        {"id": proof_id, "lease": LEASE_SECONDS, "sources": sources_of(PROOF_TRANSITIONS, ProofStatus.SENDING)},
+    ).one_or_none()
+    session.commit()
+    return session.get_one(Proof, proof_id, populate_existing=True) if row else None
+
+
+@dataclass
+class ShortLease:
+    """A proof is one message; its lease outlives every time-out on the way."""
+
+    def holds(self) -> bool:
+        return True
+
+    def keep(self) -> None:
+        return
+
+
+def send_proof(session: AnySession, street: Street, proof_id: int) -> ProofStatus | None:
+    """Send one proof. None where it wasn't ours to claim."""
+    proof = claim(session, proof_id)
+    if proof is None:
+        return None
+    try:
+        message = write(session, street.settings, proof)
+    except composing.CompositionProblem as problem:
+        return _finish(session, proof, ProofStatus.FAILED, str(problem))
+    panel = session.get_one(Panel, proof.panel_id)
+    transport = street.transport(endpoint_of(panel, street.settings))
+    session.commit()
+    answer = next(iter(transport.submit(iter([message]), ShortLease())))
+    if answer.kind is AnswerKind.LOST:
+        return _finish(session, proof, ProofStatus.UNKNOWN, answer.text)
+    if answer.kind is AnswerKind.NOT_SENT:
+        return _finish(session, proof, ProofStatus.FAILED, answer.text)
+    accepted = classify_reply(answer.code, answer.text, stage=answer.stage).verdict is Verdict.ACCEPTED
+    status = ProofStatus.ACCEPTED if accepted else ProofStatus.FAILED
+    return _finish(session, proof, status, f"{answer.code} {answer.text}")
+
+
+def write(session: AnySession, settings: Settings, proof: Proof) -> OutgoingMessage:
+    """The proof's message, with its contact's merge data and its own address."""
+    campaign = session.get_one(Campaign, proof.campaign_id)
+    composition = composing.compile_for(session, settings, campaign, purpose=TokenPurpose.PROOF)
+    if campaign.frozen_on is None:
+        composing.store_links(session, campaign, composition)
+    contact = session.get(Contact, proof.contact_id) if proof.contact_id else None
+    return composition.write(proof.id, proof.email, contact.name if contact else "", contact.fields if contact else {})
+
+
+def _finish(session: AnySession, proof: Proof, status: ProofStatus, reply: str) -> ProofStatus:
+    proof.status = check_transition(PROOF_TRANSITIONS, proof.status, status)
+    proof.reply = reply[:500]
+    session.commit()
+    return status

@@ -1,0 +1,178 @@
+"""Who got it, who did not, and why: the deliveries of a campaign, one by one, as a list, a page and a file."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, and_, or_, select, text
+
+from app.flow import reports
+from app.flow.sessions import AnySession
+from app.models import (
+    Attempt,
+    Batch,
+    Campaign,
+    CampaignLink,
+    Contact,
+    Delivery,
+    DeliveryStatus,
+    Engagement,
+    Event,
+)
+
+FILTERS: dict[str, tuple[DeliveryStatus, ...]] = {
+    "waiting": (DeliveryStatus.PLANNED, DeliveryStatus.SENDING),
+    "accepted": (DeliveryStatus.ACCEPTED, DeliveryStatus.DELIVERED),
+    "deferred": (DeliveryStatus.DEFERRED,),
+    "bounced": (DeliveryStatus.BOUNCED,),
+    "failed": (DeliveryStatus.FAILED,),
+    "skipped": (DeliveryStatus.SKIPPED,),
+    "unknown": (DeliveryStatus.UNKNOWN,),
+}
+"""What a person can choose, with the statuses behind it; the figures of the live page link to these."""
+REACTION_FILTERS = ("opened", "clicked", "left")
+RARE = 10
+"""A status is looked up through its batches where less than one delivery in so many has it."""
+EXPORT_SLICE = 5_000
+
+
+def recipients(
+    session: AnySession, campaign: Campaign, *, chosen: str = "", query: str = ""
+) -> Select[Delivery, Engagement]:
+    """The campaign's deliveries with their engagement (or None), to be paged by ``Delivery.seq``."""
+    same = and_(
+        Engagement.frozen_on == Delivery.frozen_on,
+        Engagement.campaign_id == Delivery.campaign_id,
+        Engagement.seq == Delivery.seq,
+    )
+    statement = (
+        select(Delivery, Engagement)
+        .join(Engagement, same, isouter=chosen not in REACTION_FILTERS)
+        .where(Delivery.frozen_on == campaign.frozen_on, Delivery.campaign_id == campaign.id)
+    )
+    if query:
+        statement = statement.where(Delivery.email.contains(query.strip().lower(), autoescape=True))
+    if chosen in FILTERS:
+        return _with_status(session, campaign, statement, chosen)
+    return _with_reaction(statement, chosen)
+
+
+def _with_status(
+    session: AnySession,
+    campaign: Campaign,
+    statement: Select[Delivery, Engagement],
+    chosen: str,
+) -> Select[Delivery, Engagement]:
+    """A rare status is found through the counts of the batches, instead of reading a million rows for ten."""
+    current = reports.counts(session, campaign.id)
+    if getattr(current, chosen) * RARE < current.planned:
+        statement = statement.join(
+            Batch,
+            and_(Batch.campaign_id == Delivery.campaign_id, Delivery.seq.between(Batch.first_seq, Batch.last_seq)),
+        ).where(Batch.campaign_id == campaign.id, reports.STATUS_SUMS[chosen] > 0)
+    return statement.where(Delivery.status.in_(FILTERS[chosen]))
+
+
+def _with_reaction(statement: Select[Delivery, Engagement], chosen: str) -> Select[Delivery, Engagement]:
+    if chosen == "opened":
+        return statement.where(or_(Engagement.opens > 0, Engagement.clicks > 0))
+    if chosen == "clicked":
+        return statement.where(Engagement.clicks > 0)
+    if chosen == "left":
+        return statement.where(Engagement.unsubscribed_at.is_not(None))
+    return statement
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One thing that happened to a delivery. ``kind``: an event's, or ``try`` with its outcome in ``what``."""
+
+    at: datetime
+    kind: str
+    what: str = ""
+    code: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Recipient:
+    delivery: Delivery
+    contact: Contact | None
+    """None: erased since."""
+    engagement: Engagement | None
+    timeline: list[Moment]
+
+
+def recipient(session: AnySession, campaign: Campaign, seq: int, *, limit: int = 500) -> Recipient | None:
+    """One recipient with all that happened, the oldest first; None where the campaign has no such delivery."""
+    if campaign.frozen_on is None:
+        return None
+    key = (campaign.frozen_on, campaign.id, seq)
+    delivery = session.get(Delivery, key)
+    if delivery is None:
+        return None
+    contact = session.scalar(
+        select(Contact).where(Contact.id == delivery.contact_id, Contact.panel_id == campaign.panel_id)
+    )
+    moments = [*_tries(session, delivery), *_events(session, campaign, seq, limit)]
+    moments.sort(key=lambda moment: moment.at)
+    return Recipient(delivery, contact, session.get(Engagement, key), moments)
+
+
+def _tries(session: AnySession, delivery: Delivery) -> Iterator[Moment]:
+    attempts = session.scalars(
+        select(Attempt)
+        .where(
+            Attempt.frozen_on == delivery.frozen_on,
+            Attempt.campaign_id == delivery.campaign_id,
+            Attempt.seq == delivery.seq,
+        )
+        .order_by(Attempt.at)
+    )
+    for attempt in attempts:
+        yield Moment(attempt.at, "try", attempt.outcome, attempt.reply_code, attempt.reply_text or "")
+    if delivery.status in FILTERS["accepted"] and delivery.last_attempt_at is not None:
+        yield Moment(delivery.last_attempt_at, "try", delivery.status, delivery.reply_code, delivery.reply_text or "")
+
+
+def _events(session: AnySession, campaign: Campaign, seq: int, limit: int) -> Iterator[Moment]:
+    urls = dict(
+        session.execute(
+            select(CampaignLink.position, CampaignLink.url).where(CampaignLink.campaign_id == campaign.id)
+        ).all()
+    )
+    events = session.scalars(
+        select(Event)
+        .where(
+            Event.campaign_id == campaign.id,
+            Event.seq == seq,
+            Event.occurred_at >= (campaign.started_at or campaign.created_at),
+        )
+        .order_by(Event.occurred_at)
+        .limit(limit)
+    )
+    for event in events:
+        url = urls.get(event.link, "") if event.link is not None else ""
+        yield Moment(event.occurred_at, event.kind.value, url, None, event.user_agent)
+
+
+def export_rows(session: AnySession, campaign: Campaign) -> Iterator[Any]:
+    """Every delivery with its engagement, in the order of seq, slice by slice: memory stays small whatever the size."""
+    after = 0
+    while rows := session.execute(
+        text(EXPORT), {"frozen_on": campaign.frozen_on, "id": campaign.id, "after": after, "slice": EXPORT_SLICE}
+    ).all():
+        session.rollback()  # No transaction stays open while the browser takes its time.
+        yield from rows
+        after = rows[-1].seq
+
+
+EXPORT = """
+    SELECT d.seq, d.email, d.status::text AS status, d.skip_reason, d.attempts, d.first_attempt_at, d.last_attempt_at,
+           d.reply_code, d.reply_text, coalesce(e.opens, 0) AS opens, coalesce(e.clicks, 0) AS clicks,
+           e.first_open_at, e.first_click_at, e.unsubscribed_at
+    FROM delivery d LEFT JOIN engagement e
+         ON e.frozen_on = d.frozen_on AND e.campaign_id = d.campaign_id AND e.seq = d.seq
+    WHERE d.frozen_on = :frozen_on AND d.campaign_id = :id AND d.seq > :after ORDER BY d.seq LIMIT :slice
+"""

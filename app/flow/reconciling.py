@@ -1,0 +1,112 @@
+"""Deliveries whose answer a crash or a lost connection hid are settled with the relay, by Message-ID.
+
+Derived from the delivery, the Message-ID is the same for every attempt. Where the relay has it, the delivery was
+accepted; where it provably hasn't, it may be tried again. Where the relay can't be asked, it stays unknown: never sent
+again blindly.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+
+from sqlalchemy import text
+
+from app.flow import batches, bell
+from app.flow.sessions import AnySession
+from app.logs import get_logger
+
+log = get_logger(__name__)
+
+SLICE = 1000
+
+AskRelay = Callable[[AnySession, int, Collection[str]], Mapping[str, str] | None]
+"""``(session, campaign_id, message_ids) -> {message_id: queue id}`` of those the relay has; None where it can't be asked."""
+
+
+def campaigns_with_unknown(session: AnySession, *, grace_seconds: int) -> list[int]:
+    """Campaigns with deliveries whose answer is unknown for longer than the grace."""
+    found = session.scalars(
+        text(
+            """
+            SELECT DISTINCT b.campaign_id FROM batch b
+            WHERE b.status <> 'done' AND b.unknown > 0 AND EXISTS (
+                SELECT 1 FROM delivery d WHERE d.frozen_on = b.frozen_on AND d.campaign_id = b.campaign_id
+                AND d.seq BETWEEN b.first_seq AND b.last_seq AND d.status = 'unknown'
+                AND d.last_attempt_at < now() - make_interval(secs => :grace))
+            """
+        ),
+        {"grace": grace_seconds},
+    ).all()
+    session.commit()
+    return list(found)
+
+
+def settle(
+    session: AnySession,
+    campaign_id: int,
+    *,
+    message_id_of: Callable[[int], str],
+    ask: AskRelay,
+    grace_seconds: int,
+) -> dict[str, int]:
+    """Settle all unknown deliveries of a campaign. Returns how many were found, not found, and left."""
+    total = {"found": 0, "not_found": 0}
+    while rows := _unknown(session, campaign_id, grace_seconds):
+        by_message_id = {message_id_of(row.seq): row for row in rows}
+        known = ask(session, campaign_id, by_message_id.keys())
+        if known is None:
+            session.rollback()
+            return total
+        found = {row.seq: known[mid] for mid, row in by_message_id.items() if mid in known}
+        _settle_slice(session, campaign_id, rows, found)
+        total["found"] += len(found)
+        total["not_found"] += len(rows) - len(found)
+        log.info("unknown_settled", campaign_id=campaign_id, found=len(found), not_found=len(rows) - len(found))
+    bell.ring_dispatcher(session)
+    session.commit()
+    return total
+
+
+def _unknown(session: AnySession, campaign_id: int, grace_seconds: int) -> list:  # type: ignore[type-arg]
+    """Up to a slice of them, locked against another reconciler and against a late worker that knows better."""
+    return list(
+        session.execute(
+            text(
+                """
+                SELECT d.frozen_on, d.seq, b.id AS batch_id FROM batch b
+                JOIN delivery d ON d.frozen_on = b.frozen_on AND d.campaign_id = b.campaign_id
+                     AND d.seq BETWEEN b.first_seq AND b.last_seq
+                WHERE b.campaign_id = :campaign AND b.status <> 'done' AND b.unknown > 0 AND d.status = 'unknown'
+                  AND d.last_attempt_at < now() - make_interval(secs => :grace)
+                ORDER BY d.seq LIMIT :slice FOR UPDATE OF d
+                """
+            ),
+            {"campaign": campaign_id, "grace": grace_seconds, "slice": SLICE},
+        )
+    )
+
+
+def _settle_slice(session: AnySession, campaign_id: int, rows: list, found: Mapping[int, str]) -> None:  # type: ignore[type-arg]
+    """Found: accepted. Not found: deferred and due at once, so that it goes the way of every retry."""
+    session.execute(
+        text(
+            """
+            UPDATE delivery d SET
+                status = CASE WHEN v.queue_id IS NULL THEN 'deferred' ELSE 'accepted' END::delivery_status,
+                next_attempt_at = CASE WHEN v.queue_id IS NULL THEN now() END,
+                reply_code = CASE WHEN v.queue_id IS NULL THEN NULL ELSE 250 END,
+                reply_text = coalesce('queued as ' || v.queue_id || ' (found at the relay by Message-ID)',
+                                      'not found at the relay by Message-ID')
+            FROM unnest(CAST(:seqs AS int[]), CAST(:queue_ids AS text[])) AS v(seq, queue_id)
+            WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq = v.seq AND d.status = 'unknown'
+            """
+        ),
+        {
+            "seqs": [row.seq for row in rows],
+            "queue_ids": [found.get(row.seq) for row in rows],
+            "frozen_on": rows[0].frozen_on,
+            "campaign": campaign_id,
+        },
+    )
+    batch_ids = sorted({row.batch_id for row in rows})
+    batches.recount(session, batch_ids)
+    batches.close_finished(session, batch_ids)
+    session.commit()

@@ -1,0 +1,216 @@
+"""What a person checks before sending: who will get it, what is missing, what is worth a second look.
+
+``review`` counts everything exactly, for the page; ``blockers`` asks only what would make sending wrong, and is asked
+again, under the campaign's lock, when it is scheduled.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from jinja2.exceptions import TemplateSyntaxError
+from sqlalchemy import Integer, String, bindparam, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from app.config import Settings
+from app.flow.campaign_content import check_content, content_of
+from app.flow.sessions import AnySession
+from app.mail.html import check_links, prepare_html
+from app.mail.problems import TemplateProblem
+from app.mail.templates import NAME_FIELD, RESERVED_FIELDS, UNSUBSCRIBE_FIELD, fields_used
+from app.models import Campaign, DkimKey, SendingDomain
+
+CLIPPED_AT_BYTES = 102 * 1024
+"""Gmail shows no more of a message than this and hides the rest, the unsubscribe link included, behind a link."""
+LONG_SUBJECT_CHARACTERS = 70
+"""Longer subjects are cut on telephones and in most lists of messages."""
+
+
+class Level(StrEnum):
+    GOOD = "good"
+    NOTICE = "notice"
+    BLOCKER = "blocker"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the checklist."""
+
+    code: str
+    level: Level
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudienceCount:
+    """People, each counted once however many of the lists they are on."""
+
+    memberships: int
+    """Rows over all lists; ``memberships - members`` are duplicates that get one mail all the same."""
+    members: int
+    unsubscribed: int
+    """From every list of the campaign."""
+    suppressed: int
+    recipients: int
+    lacking: dict[str, int]
+    """For each field that the content uses: how many recipients have nothing in it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Review:
+    findings: list[Finding]
+    audience: AudienceCount
+    links: list[str]
+    """Distinct web addresses whose clicks are counted, in the order of their numbers."""
+    link_notices: list[TemplateProblem]
+    fields: list[str]
+    size_bytes: int
+
+    @property
+    def blockers(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.level is Level.BLOCKER]
+
+
+def review(session: AnySession, settings: Settings, campaign: Campaign) -> Review:
+    """The whole checklist. The counts are exact at this moment; the audience is frozen when sending begins."""
+    fields = fields_of(campaign)
+    audience = count_audience(session, campaign.panel_id, [row.id for row in campaign.lists], fields)
+    findings = [*blockers(session, settings, campaign, has_recipients=audience.recipients > 0)]
+    findings += _good_news(campaign, findings, audience)
+    findings += _notices(campaign)
+    return Review(
+        findings=findings,
+        audience=audience,
+        links=links_of(campaign.html),
+        link_notices=check_links(campaign.html),
+        fields=fields,
+        size_bytes=len(campaign.html.encode()),
+    )
+
+
+def blockers(
+    session: AnySession, settings: Settings, campaign: Campaign, *, has_recipients: bool | None = None
+) -> list[Finding]:
+    """What must be put right before the campaign may go out."""
+    missing = [name for name in ("subject", "from_name", "from_email") if not getattr(campaign, name)]
+    found = [Finding(f"{name}_missing", Level.BLOCKER) for name in missing]
+    if not campaign.html.strip() and not campaign.text.strip():
+        found.append(Finding("content_missing", Level.BLOCKER))
+    problems = check_content(session, settings, campaign.panel_id, content_of(campaign))
+    if problems:
+        found.append(Finding("content_broken", Level.BLOCKER, {"problems": problems}))
+    if campaign.from_email and not _can_sign(session, campaign):
+        found.append(Finding("dkim_missing", Level.BLOCKER, {"domain": campaign.from_email.rpartition("@")[2]}))
+    if not campaign.lists:
+        found.append(Finding("lists_missing", Level.BLOCKER))
+    elif not (_has_recipients(session, campaign) if has_recipients is None else has_recipients):
+        found.append(Finding("nobody", Level.BLOCKER))
+    return found
+
+
+def _can_sign(session: AnySession, campaign: Campaign) -> bool:
+    """Whether the From domain has a DKIM key in use: unsigned bulk mail is refused by the large mailbox providers."""
+    statement = (
+        select(DkimKey.id)
+        .join(SendingDomain)
+        .where(
+            SendingDomain.panel_id == campaign.panel_id,
+            SendingDomain.domain == campaign.from_email.rpartition("@")[2],
+            DkimKey.is_active,
+        )
+    )
+    return session.scalar(statement.limit(1)) is not None
+
+
+def _good_news(campaign: Campaign, found: Iterable[Finding], audience: AudienceCount) -> list[Finding]:
+    """What is in order, said as clearly as what is not."""
+    codes = {finding.code for finding in found}
+    good = []
+    if not codes & {"from_email_missing", "dkim_missing", "content_broken"}:
+        good.append(Finding("from_ready", Level.GOOD, {"address": campaign.from_email}))
+    if audience.recipients:
+        good.append(Finding("audience_ready", Level.GOOD, {"recipients": audience.recipients}))
+    if not codes & {"subject_missing", "content_missing", "content_broken"}:
+        good.append(Finding("content_ready", Level.GOOD))
+    own_link = UNSUBSCRIBE_FIELD in fields_of(campaign)
+    good.append(Finding("unsubscribe_written" if own_link else "unsubscribe_added", Level.GOOD))
+    return good
+
+
+def _notices(campaign: Campaign) -> list[Finding]:
+    notices = [Finding(code, Level.NOTICE, details) for code, details in _size_notices(campaign)]
+    if len(campaign.subject) > LONG_SUBJECT_CHARACTERS:
+        notices.append(Finding("subject_long", Level.NOTICE, {"length": len(campaign.subject)}))
+    return notices
+
+
+def _size_notices(campaign: Campaign) -> list[tuple[str, dict[str, Any]]]:
+    size = len(campaign.html.encode())
+    return [("clipped", {"size": size, "limit": CLIPPED_AT_BYTES})] if size > CLIPPED_AT_BYTES else []
+
+
+def links_of(html: str) -> list[str]:
+    """The distinct addresses whose clicks will be counted; none where the template is broken."""
+    try:
+        return prepare_html(html, click_url=str, pixel_url=None, footer=None).links
+    except TemplateSyntaxError:
+        return []
+
+
+def fields_of(campaign: Campaign) -> list[str]:
+    """Names of the fields that a saved campaign uses, the unsubscribe link included."""
+    parts = (campaign.subject, campaign.preheader, campaign.from_name, campaign.html, campaign.text)
+    return sorted(frozenset().union(*(fields_used(part) for part in parts if part)))
+
+
+# Who will get it.
+
+RECIPIENTS = """
+    SELECT s.contact_id, bool_or(s.status = 'subscribed') AS subscribed, count(*) AS memberships
+    FROM subscription s WHERE s.list_id = ANY(:lists) GROUP BY s.contact_id
+"""
+SUPPRESSED = """
+    EXISTS (SELECT 1 FROM suppression x WHERE x.email = c.email AND (x.panel_id = :panel OR x.panel_id IS NULL))
+"""
+COUNT = f"""
+    SELECT coalesce(sum(memberships), 0) AS memberships, count(*) AS members,
+           count(*) FILTER (WHERE NOT subscribed) AS unsubscribed,
+           count(*) FILTER (WHERE subscribed AND suppressed) AS suppressed,
+           count(*) FILTER (WHERE subscribed AND NOT suppressed) AS recipients
+           {{lacking}}
+    FROM (
+        SELECT m.*, c.name, c.fields, {SUPPRESSED} AS suppressed
+        FROM ({RECIPIENTS}) m JOIN contact c ON c.id = m.contact_id AND c.panel_id = :panel
+    ) audience
+"""  # noqa: S608
+ANYBODY = f"""
+    SELECT 1 FROM subscription s JOIN contact c ON c.id = s.contact_id AND c.panel_id = :panel
+    WHERE s.list_id = ANY(:lists) AND s.status = 'subscribed' AND NOT {SUPPRESSED} LIMIT 1
+"""  # noqa: S608
+
+
+def count_audience(
+    session: AnySession, panel_id: int, list_ids: list[int], fields: Iterable[str] = ()
+) -> AudienceCount:
+    """Who is on these lists and who of them will be mailed, by the same rules as the freezing of the audience."""
+    custom = [name for name in fields if name not in RESERVED_FIELDS and name != NAME_FIELD]
+    named = NAME_FIELD in set(fields)
+    lacking = ", count(*) FILTER (WHERE subscribed AND NOT suppressed AND name = '') AS lacks_name" if named else ""
+    for number, _ in enumerate(custom):
+        lacking += f""", count(*) FILTER (WHERE subscribed AND NOT suppressed
+                       AND coalesce(fields->>:field_{number}, '') = '') AS lacks_{number}"""
+    statement = text(COUNT.format(lacking=lacking)).bindparams(
+        bindparam("lists", type_=ARRAY(Integer)), *(bindparam(f"field_{n}", type_=String) for n, _ in enumerate(custom))
+    )
+    values = {f"field_{number}": name for number, name in enumerate(custom)}
+    row = session.execute(statement, {"lists": list_ids, "panel": panel_id, **values}).one()._asdict()
+    counts = {name: int(row[name]) for name in ("memberships", "members", "unsubscribed", "suppressed", "recipients")}
+    missing = {name: int(row[f"lacks_{number}"]) for number, name in enumerate(custom)}
+    return AudienceCount(**counts, lacking=({NAME_FIELD: int(row["lacks_name"])} if named else {}) | missing)
+
+
+def _has_recipients(session: AnySession, campaign: Campaign) -> bool:
+    statement = text(ANYBODY).bindparams(bindparam("lists", type_=ARRAY(Integer)))
+    values = {"lists": [row.id for row in campaign.lists], "panel": campaign.panel_id}
+    return session.scalar(statement, values) is not None

@@ -1,0 +1,218 @@
+"""A batch goes out: claim > mark > load > render > sign > submit > record, chunk by chunk.
+
+`mark` is committed before a byte may leave; `record` follows each chunk. Between chunks the campaign's status and rate
+are read again. What makes this safe:
+
+* the claim (one holder per batch) with a lease that the transport renews while it works and checks before each write;
+* `mark` takes the campaign's row FOR SHARE: a pause or cancel that has committed sees no chunk begin after it;
+* an answer is recorded by whoever heard it, as long as the delivery still carries that claim's number.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from app.config import Settings
+from app.flow import batches, outcomes, rates
+from app.flow.batches import ClaimedBatch
+from app.flow.composing import Composition, CompositionProblem
+from app.flow.relays import RelayEndpoint
+from app.flow.sessions import AnySession
+from app.flow.submission import Answer, AnswerKind, Lease, OutgoingMessage, Transport
+from app.logs import get_logger
+
+log = get_logger(__name__)
+
+
+class BatchLease:
+    """A batch's lease: renewed when a third has passed, given up some seconds before its end."""
+
+    MARGIN_SECONDS = 3.0
+
+    def __init__(self, session: AnySession, batch: ClaimedBatch, lease_seconds: int) -> None:
+        self._session = session
+        self._batch = batch
+        self._seconds = lease_seconds
+        self._renewed_at = time.monotonic()
+        self.lost = False
+
+    def holds(self) -> bool:
+        return not self.lost and time.monotonic() < self._renewed_at + self._seconds - self.MARGIN_SECONDS
+
+    def keep(self) -> None:
+        """Renew when a third of the lease has passed. A database that is away loses nothing yet: the lease runs on."""
+        if time.monotonic() < self._renewed_at + self._seconds / 3:
+            return
+        asked_at = time.monotonic()
+        try:
+            self.lost = self.lost or not batches.renew(self._session, self._batch, lease_seconds=self._seconds)
+        except DBAPIError as error:
+            self._session.rollback()
+            log.warning("lease_not_renewed", batch_id=self._batch.id, error=str(error.orig))
+            return
+        self._renewed_at = asked_at
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedDelivery:
+    seq: int
+    email: str
+    name: str
+    fields: dict[str, Any]
+    attempts: int
+    first_attempt_at: datetime
+
+
+@dataclass(frozen=True)
+class Street:
+    """What a worker brings along: settings, its name, how to compose and how to reach a relay."""
+
+    settings: Settings
+    worker: str
+    compose: Callable[[AnySession, int], Composition]
+    endpoint: Callable[[AnySession, int], RelayEndpoint]
+    transport: Callable[[RelayEndpoint], Transport]
+    reserve: rates.Reserve
+
+
+def send_batch(session: AnySession, street: Street, batch_id: int) -> int:
+    """Send what is due of a batch. Returns the number of answers recorded; 0 where it wasn't ours to claim."""
+    settings = street.settings
+    batch = batches.claim(session, batch_id, worker=street.worker, lease_seconds=settings.lease_seconds)
+    if batch is None:
+        return 0
+    try:
+        composition = street.compose(session, batch.campaign_id)
+        transport = street.transport(street.endpoint(session, batch.campaign_id))
+    except CompositionProblem as problem:
+        outcomes.pause_campaign(session, batch.campaign_id, f"cannot_compose:{problem}")
+        batches.release(session, batch)
+        return 0
+    lease = BatchLease(session, batch, settings.lease_seconds)
+    recorded, not_before = 0, None
+    while lease.holds():
+        granted, wait_seconds = street.reserve(session, batch.campaign_id, settings.chunk_size)
+        chunk = mark(session, batch, limit=granted) if granted else []
+        if chunk:
+            answers = submit(transport, composition, chunk, lease)
+            wait_seconds = record(session, settings, batch, chunk, answers).wait_seconds
+            recorded += len(chunk)
+        if wait_seconds:
+            not_before = datetime.now(UTC) + timedelta(seconds=wait_seconds)
+        if wait_seconds or not chunk:
+            break
+    batches.release(session, batch, not_before=not_before)
+    return recorded
+
+
+def submit(transport: Transport, composition: Composition, chunk: list[MarkedDelivery], lease: Lease) -> list[Answer]:
+    """Render, sign and submit one chunk that is marked `sending`: one answer per delivery. Those that the transport
+    never took were provably not sent."""
+    not_rendered: list[Answer] = []
+    answers = [*transport.submit(written(composition, chunk, not_rendered), lease), *not_rendered]
+    answered = {answer.seq for answer in answers}
+    return answers + [Answer(seq=d.seq, kind=AnswerKind.NOT_SENT) for d in chunk if d.seq not in answered]
+
+
+def written(composition: Composition, chunk: list[MarkedDelivery], failures: list[Answer]) -> Iterator[OutgoingMessage]:
+    """Render and sign, one at a time as the transport asks for the next. One that can't be rendered fails alone."""
+    for delivery in chunk:
+        try:
+            yield composition.write(delivery.seq, delivery.email, delivery.name, delivery.fields)
+        except Exception as error:
+            log.error("delivery_not_rendered", seq=delivery.seq, exc_info=error)
+            failures.append(Answer(seq=delivery.seq, kind=AnswerKind.NOT_RENDERED, text=str(error)[:300]))
+
+
+def mark(session: AnySession, batch: ClaimedBatch, *, limit: int) -> list[MarkedDelivery]:
+    """The next due deliveries of the batch, marked `sending` and committed; who may not be mailed any more is skipped
+    here (law 5). Empty where none is due or the campaign isn't sending."""
+    facts = {
+        "frozen_on": batch.frozen_on,
+        "campaign": batch.campaign_id,
+        "first": batch.first_seq,
+        "last": batch.last_seq,
+        "claim": batch.claim,
+        "batch": batch.id,
+        "limit": limit,
+    }
+    if session.execute(text(GUARD), facts).one_or_none() is None:
+        session.rollback()
+        return []
+    while True:
+        rows = session.execute(text(MARK), facts).all()
+        if not rows:
+            break
+        sendable = [MarkedDelivery(*row[:-1]) for row in rows if not row.skipped]
+        if sendable:
+            batches.recount(session, [batch.id])
+            session.commit()
+            return sendable
+    batches.recount(session, [batch.id])
+    session.commit()
+    return []
+
+
+GUARD = """
+    SELECT 1 FROM campaign c JOIN batch b ON b.campaign_id = c.id
+    WHERE c.id = :campaign AND c.status = 'sending' AND b.id = :batch AND b.claim = :claim AND b.status = 'claimed'
+    FOR SHARE OF c
+"""
+
+MARK = """
+    WITH due AS (
+        SELECT d.seq, d.email, coalesce(c.name, '') AS name, coalesce(c.fields, '{}') AS fields,
+               CASE WHEN c.id IS NULL THEN 'erased'
+                    WHEN EXISTS (SELECT 1 FROM suppression x WHERE x.email = d.email
+                                 AND (x.panel_id = d.panel_id OR x.panel_id IS NULL)) THEN 'suppressed'
+                    WHEN NOT EXISTS (SELECT 1 FROM subscription s JOIN campaign_list l ON l.list_id = s.list_id
+                                     WHERE l.campaign_id = :campaign AND s.contact_id = d.contact_id
+                                       AND s.status = 'subscribed') THEN 'unsubscribed' END AS skip
+        FROM delivery d LEFT JOIN contact c ON c.id = d.contact_id AND c.panel_id = d.panel_id
+        WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq BETWEEN :first AND :last
+          AND (d.status = 'planned' OR (d.status = 'deferred' AND d.next_attempt_at <= now()))
+        ORDER BY d.seq LIMIT :limit FOR UPDATE OF d
+    ), marked AS (
+        UPDATE delivery d SET
+            status = CASE WHEN due.skip IS NULL THEN 'sending' ELSE 'skipped' END::delivery_status,
+            skip_reason = due.skip, claim = :claim, next_attempt_at = NULL,
+            attempts = d.attempts + CASE WHEN due.skip IS NULL THEN 1 ELSE 0 END,
+            first_attempt_at = CASE WHEN due.skip IS NULL THEN coalesce(d.first_attempt_at, now())
+                                    ELSE d.first_attempt_at END,
+            last_attempt_at = CASE WHEN due.skip IS NULL THEN now() ELSE d.last_attempt_at END
+        FROM due WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq = due.seq
+        RETURNING d.seq, d.attempts, d.first_attempt_at
+    )
+    SELECT due.seq, due.email, due.name, due.fields, marked.attempts, marked.first_attempt_at,
+           due.skip IS NOT NULL AS skipped
+    FROM marked JOIN due USING (seq) ORDER BY due.seq
+"""
+
+
+def record(
+    session: AnySession,
+    settings: Settings,
+    batch: ClaimedBatch,
+    chunk: list[MarkedDelivery],
+    answers: list[Answer],
+    *,
+    patience_seconds: float = 600.0,
+) -> outcomes.ChunkResult:
+    """Write the answers down. The database may be away (a restart): an answer that was heard is worth waiting for,
+    since without it the delivery is unknown and has to be asked after."""
+    heard_at = datetime.now(UTC)
+    give_up_at = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return outcomes.record(session, settings, batch, chunk, answers, now=heard_at)
+        except DBAPIError as error:
+            session.rollback()
+            if time.monotonic() > give_up_at:
+                raise
+            log.warning("outcomes_not_recorded_yet", batch_id=batch.id, error=str(error.orig))
+            time.sleep(0.5)

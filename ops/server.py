@@ -1,0 +1,132 @@
+"""`script/server`: sets up what is missing, runs the platform, stops it on Ctrl-C. Step 1 of 6 is the shell's."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from ops import ports
+from ops.assets import AssetError, install_assets
+from ops.catalogues import CatalogueError, compile_catalogues
+from ops.installation import Installation, InstallationError
+from ops.migrate import MigrationError
+from ops.ports import PortError
+from ops.procfile import ProcfileError
+from ops.services import ServiceError
+from ops.services.instance import var_dir
+
+DEFAULT_PORT = 8025
+_HEALTHY_WITHIN_SECONDS = 90.0
+_EXPECTED = (AssetError, CatalogueError, InstallationError, MigrationError, PortError, ProcfileError, ServiceError)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _options(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    try:
+        return serve(options)
+    except KeyboardInterrupt:
+        return 130
+    except _EXPECTED as error:
+        _say(f"error: {error}")
+    except PermissionError as error:
+        _say(f"error: {error.filename} belongs to another user. Start Chaski as the one who set it up, or as root.")
+    return 1
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="script/server",
+        description="Run Chaski: set up what is missing, start every process, stop all of it on Ctrl-C.",
+        epilog="DATABASE_URL and BROKER_URL replace the embedded PostgreSQL and Redis; CHASKI_VAR is where everything "
+        "is kept (default: var in the checkout).",
+    )
+    parser.add_argument(
+        "--port", type=_port_number, help=f"port of the web (default: $PORT, else {DEFAULT_PORT} or the next free)"
+    )
+    parser.add_argument(
+        "--host", default=os.environ.get("WEB_HOST", "127.0.0.1"), help="address (default: %(default)s)"
+    )
+    parser.add_argument("--setup-only", action="store_true", help="set everything up, start nothing")
+    return parser.parse_args(arguments)
+
+
+def _port_number(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 1 to 65535")
+    return int(text)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def serve(options: argparse.Namespace) -> int:
+    port = _choose_port(options)
+    with Installation(var_dir(), host=options.host, port=port) as installation:
+        login = _set_up(installation)
+        if options.setup_only:
+            _show(["Chaski is set up. Start it with script/server.", *_first_login(login)])
+            return 0
+        return _run(installation, login)
+
+
+def _choose_port(options: argparse.Namespace) -> int:
+    if options.port is not None:
+        return ports.demand(options.host, options.port)
+    wanted = _port_number(os.environ.get("PORT") or str(DEFAULT_PORT))
+    port = ports.next_free(options.host, wanted)
+    if port != wanted:
+        _say(f"Port {wanted} is taken: using {port}.")
+    return port
+
+
+def _set_up(installation: Installation) -> dict[str, str]:
+    _say("2/6 Browser assets")
+    install_assets()
+    _say("3/6 Translations")
+    compile_catalogues()
+    _say("4/6 Services")
+    installation.start_services()
+    _say("5/6 Database")
+    installation.upgrade_database()
+    return installation.seed()
+
+
+def _run(installation: Installation, login: dict[str, str]) -> int:
+    _say("6/6 Processes")
+    supervisor = installation.start_processes()
+    supervisor.stop_on_signals()
+    if installation.wait_until_healthy(_HEALTHY_WITHIN_SECONDS):
+        _show([f"Chaski is running: {installation.public_url}", *_first_login(login), "Ctrl-C stops it."])
+        supervisor.wait_for_signal()
+    elif not supervisor.stop_requested:
+        _say(f"error: {installation.local_url}/healthz did not answer; the lines of `web` above say why.")
+        return 1
+    _say("Stopping …")
+    return 0
+
+
+def _first_login(login: dict[str, str]) -> list[str]:
+    if not login:
+        return []
+    return ["", f"First log-in: {login.get('login', '')}", f"Password:     {login.get('password', '')}", ""]
+
+
+def _show(lines: Sequence[str]) -> None:
+    """A box that is not overlooked among the lines of the processes."""
+    width = max(map(len, lines))
+    framed = [f"│ {line:<{width}} │" for line in lines]
+    _say("\n".join(["", f"┌{'─' * (width + 2)}┐", *framed, f"└{'─' * (width + 2)}┘", ""]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""Finds what is due and rings workers: ``python -m workers.dispatcher``.
+
+One dispatcher is active, held by a PostgreSQL advisory lock; others stand by and take over when its connection ends.
+It wakes on NOTIFY and sweeps at least once a second. It holds no state: killed at any moment, the next sweep of
+another finds the same work. What it rings may be lost or come twice; actors claim in the database.
+"""
+
+import select
+import signal
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+import dramatiq
+import psycopg
+from flask import Flask
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
+
+from app.config import Settings
+from app.extensions import db
+from app.flow import audience, batches, bell, cancelling, imports, outcomes, proofs, reconciling, reports
+from app.logs import get_logger
+from app.models.partitions import ensure_coming_partitions
+from workers import actors
+
+log = get_logger(__name__)
+
+SWEEP_SECONDS = 1.0
+STAND_BY_SECONDS = 2.0
+BATCHES_RUNG_PER_CAMPAIGN = 16
+PARTITIONS_EVERY_SECONDS = 3600.0
+LOCK_KEY = 0x43_48_41_53_4B_49  # "CHASKI"
+
+
+class Dispatcher:
+    """Run it with :meth:`run`; :meth:`stop` ends it after the sweep in work."""
+
+    def __init__(self, app: Flask, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._stopping = False
+        self._partitions_at = 0.0
+        self._rung: dict[tuple[str, int], float] = {}
+        """When each actor and id was last rung, so that waiting work isn't rung anew each second."""
+
+    def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
+        self._stopping = True
+
+    def run(self) -> None:
+        """Until stopped: stand by, be active, start over when the database went away."""
+        while not self._stopping:
+            try:
+                self._be_active_when_possible()
+            except (psycopg.OperationalError, DBAPIError) as error:
+                log.warning("dispatcher_lost_database", error=str(error).splitlines()[0])
+                time.sleep(SWEEP_SECONDS)
+
+    def _be_active_when_possible(self) -> None:
+        url = self._settings.database_url.replace("postgresql+psycopg://", "postgresql://")
+        with psycopg.connect(url, autocommit=True, application_name="chaski-dispatcher") as connection:
+            if not self._holds_lock(connection):
+                time.sleep(STAND_BY_SECONDS)
+                return
+            log.info("dispatcher_active")
+            connection.execute(f"LISTEN {bell.CHANNEL}")
+            while not self._stopping:
+                self.sweep()
+                self._wait(connection)
+
+    @staticmethod
+    def _holds_lock(connection: psycopg.Connection) -> bool:
+        row = connection.execute("SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)).fetchone()
+        return bool(row and row[0])
+
+    @staticmethod
+    def _wait(connection: psycopg.Connection) -> None:
+        """Until a NOTIFY or the sweep's interval, whichever comes first. Also notices that the lock's connection died."""
+        select.select([connection.fileno()], [], [], SWEEP_SECONDS)
+        for _ in connection.notifies(timeout=0):
+            pass
+        connection.execute("SELECT 1")
+
+    def sweep(self) -> None:
+        """One look at everything. What can't be rung now is found again by the next sweep."""
+        with self._app.app_context():
+            try:
+                self._ring_everything_due()
+            except RedisError as error:
+                log.warning("broker_away", error=str(error))
+            finally:
+                db.session.remove()
+
+    def _ring_everything_due(self) -> None:
+        session, settings = db.session, self._settings
+        self._ensure_partitions()
+        for expired in batches.expire_leases(session):
+            log.warning("lease_expired", batch_id=expired.id, campaign_id=expired.campaign_id, unknown=expired.unknown)
+        self._ring(actors.prepare_campaign, audience.start_due(session))
+        for batch_id in batches.ring_due(
+            session, window=BATCHES_RUNG_PER_CAMPAIGN, ring_again_seconds=settings.ring_again_seconds
+        ):
+            actors.send_batch.send(batch_id)
+        self._ring(
+            actors.reconcile_campaign,
+            reconciling.campaigns_with_unknown(session, grace_seconds=settings.reconcile_grace_seconds),
+        )
+        due_imports = imports.due(session)
+        self._ring(actors.analyse_import, [id_ for verb, id_ in due_imports if verb == "analyse"])
+        self._ring(actors.apply_import, [id_ for verb, id_ in due_imports if verb == "apply"])
+        self._ring(actors.send_proof, proofs.due(session))
+        cancelling.skip_remaining(session)
+        reports.sample_running(session)
+        for campaign_id in outcomes.finish_campaigns(session):
+            log.info("campaign_finished", campaign_id=campaign_id)
+
+    def _ring(self, actor: "dramatiq.Actor[[int], None]", ids: Sequence[int]) -> None:
+        """Ring once, and again where nobody has claimed the work for a while."""
+        now = time.monotonic()
+        due = {(actor.actor_name, id_) for id_ in ids}
+        self._rung = {k: at for k, at in self._rung.items() if k[0] != actor.actor_name or k in due}
+        for key in sorted(due):
+            if now - self._rung.get(key, -1e9) >= self._settings.ring_again_seconds:
+                actor.send(key[1])
+                self._rung[key] = now
+
+    def _ensure_partitions(self) -> None:
+        """This month's and the next one's partitions, well before they are needed."""
+        if time.monotonic() - self._partitions_at < PARTITIONS_EVERY_SECONDS and self._partitions_at:
+            return
+        ensure_coming_partitions(db.session.connection())
+        db.session.commit()
+        self._partitions_at = time.monotonic()
+
+
+def main() -> None:
+    dispatcher = Dispatcher(actors.app, actors.app.extensions["settings"])
+    signal.signal(signal.SIGTERM, dispatcher.stop)
+    signal.signal(signal.SIGINT, dispatcher.stop)
+    dispatcher.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,7 @@
+"""SMTP submission to one relay, pipelined over several connections.
+
+connecting   connect, EHLO, STARTTLS, AUTH by the standard library; gives the socket away
+connection   one connection after its log-in: what to write next, what an answer means (RFC 5321, RFC 2920)
+transport    drives several connections from one thread with a selector; messages are made as connections want them
+pool         keeps connections between chunks, per thread and relay
+"""

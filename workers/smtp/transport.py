@@ -1,0 +1,218 @@
+"""Submits a chunk over several connections from one thread.
+
+Messages are rendered only when a connection wants one, while the relay works on the one before. A message that was
+provably not sent when its connection went away goes to another connection, twice at most; then it counts as refused for
+now, so that a message which kills connections can't keep the relay busy. Each message taken is answered exactly once.
+"""
+
+import selectors
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+
+from app.flow.relays import RelayEndpoint
+from app.flow.submission import Answer, AnswerKind, Lease, OutgoingMessage
+from app.logs import get_logger
+from app.mail.replies import Stage
+from workers.smtp.connecting import RelayUnavailable
+from workers.smtp.connection import CLOSING, ConnectionLost, SmtpConnection
+from workers.smtp.pool import ConnectionPool
+
+log = get_logger(__name__)
+
+TRIES_PER_MESSAGE = 3
+TICK_SECONDS = 1.0
+
+
+class SmtpTransport:
+    """Implements ``app.flow.sending.Transport`` for one relay and thread."""
+
+    def __init__(self, endpoint: RelayEndpoint, pool: ConnectionPool) -> None:
+        self._endpoint = endpoint
+        self._pool = pool
+
+    def submit(self, messages: Iterator[OutgoingMessage], lease: Lease) -> list[Answer]:
+        run = _Run(self._endpoint, self._pool, messages, lease)
+        try:
+            return run.to_the_end()
+        finally:
+            run.give_back_connections()
+
+
+class _Run:
+    """One chunk in work."""
+
+    def __init__(
+        self, endpoint: RelayEndpoint, pool: ConnectionPool, messages: Iterator[OutgoingMessage], lease: Lease
+    ) -> None:
+        self._endpoint = endpoint
+        self._pool = pool
+        self._messages = messages
+        self._lease = lease
+        self._selector = selectors.DefaultSelector()
+        self._connections: list[SmtpConnection] = []
+        self._again: deque[OutgoingMessage] = deque()
+        self._tries: Counter[int] = Counter()
+        self._answers: list[Answer] = []
+        self._unavailable: RelayUnavailable | None = None
+
+    def to_the_end(self) -> list[Answer]:
+        while self._feed():
+            for key, mask in self._selector.select(TICK_SECONDS):
+                self._serve(key.data, mask)
+            self._lease.keep()
+            self._watch()
+        return self._answers
+
+    def give_back_connections(self) -> None:
+        for connection in self._connections:
+            self._selector.unregister(connection.sock)
+            self._pool.give_back(self._endpoint, connection)
+        self._connections.clear()
+        self._selector.close()
+
+    # Feeding.
+
+    def _feed(self) -> bool:
+        """Give every connection that wants one a message. False when all is answered or nothing more can be done."""
+        if not self._lease.holds():
+            self._stop_for_lost_lease()
+            return False
+        self._retire_worn_out()
+        while self._may_take():
+            message = self._next_message()
+            if message is None:
+                break
+            connection = self._hungry() or self._open()
+            if connection is None:
+                self._again.appendleft(message)
+                break
+            self._guarded(connection, lambda c=connection, m=message: self._begin(c, m))  # type: ignore[misc]
+        if self._unavailable is not None and not self._connections:
+            self._give_up()
+            return False
+        return any(not connection.is_idle for connection in self._connections)
+
+    def _may_take(self) -> bool:
+        """Whether a connection wants a message, or another one may be opened."""
+        may_open = len(self._connections) < self._endpoint.connections and self._unavailable is None
+        return may_open or self._hungry() is not None
+
+    def _hungry(self) -> SmtpConnection | None:
+        for connection in self._connections:
+            if connection.wants_message and connection.messages_begun < self._endpoint.messages_per_connection:
+                return connection
+        return None
+
+    def _next_message(self) -> OutgoingMessage | None:
+        if self._again:
+            return self._again.popleft()
+        return next(self._messages, None)
+
+    def _open(self) -> SmtpConnection | None:
+        try:
+            connection = self._pool.take(self._endpoint)
+        except RelayUnavailable as error:
+            self._unavailable = error
+            return None
+        self._connections.append(connection)
+        self._selector.register(connection.sock, selectors.EVENT_READ, connection)
+        return connection
+
+    def _retire_worn_out(self) -> None:
+        for connection in list(self._connections):
+            if connection.is_idle and connection.messages_begun >= self._endpoint.messages_per_connection:
+                self._drop(connection)
+                connection.quit()
+
+    # Serving.
+
+    def _begin(self, connection: SmtpConnection, message: OutgoingMessage) -> None:
+        connection.begin(message)
+        self._flush(connection)
+
+    def _serve(self, connection: SmtpConnection, mask: int) -> None:
+        def work() -> None:
+            if mask & selectors.EVENT_READ:
+                connection.on_readable()
+            self._flush(connection)
+
+        if connection in self._connections:
+            self._guarded(connection, work)
+
+    def _flush(self, connection: SmtpConnection) -> None:
+        if connection.wants_write:
+            if not self._lease.holds():
+                raise ConnectionLost("the lease of this batch ended", relay_failed=False)
+            connection.on_writable()
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.wants_write else 0)
+        if self._selector.get_key(connection.sock).events != wanted:
+            self._selector.modify(connection.sock, wanted, connection)
+
+    def _watch(self) -> None:
+        now = time.monotonic()
+        for connection in list(self._connections):
+            self._guarded(connection, lambda c=connection: c.check_silence(now))  # type: ignore[misc]
+
+    def _guarded(self, connection: SmtpConnection, work: Callable[[], None]) -> None:
+        """Run ``work``; on a lost connection its messages are answered or go to another one."""
+        try:
+            work()
+        except ConnectionLost as lost:
+            self._lose(connection, lost)
+        if connection.answers:
+            self._answers += connection.answers
+            connection.answers = []
+
+    def _lose(self, connection: SmtpConnection, lost: ConnectionLost) -> None:
+        self._drop(connection)
+        answers, unsent = connection.abandon(lost)
+        self._answers += answers
+        if lost.relay_failed:
+            log.warning("relay_connection_lost", relay=self._endpoint.key, reason=str(lost), unsent=len(unsent))
+        for message, was_current in unsent:
+            # Only the message in work can have been the reason; the one behind it stood in the queue.
+            self._tries[message.seq] += was_current
+            if self._tries[message.seq] < TRIES_PER_MESSAGE:
+                self._again.append(message)
+            else:
+                self._answers.append(self._refused_for_now(message, lost))
+
+    def _drop(self, connection: SmtpConnection) -> None:
+        self._selector.unregister(connection.sock)
+        self._connections.remove(connection)
+
+    @staticmethod
+    def _refused_for_now(message: OutgoingMessage, lost: ConnectionLost) -> Answer:
+        return Answer(
+            seq=message.seq,
+            kind=AnswerKind.REPLIED,
+            code=CLOSING,
+            text=str(lost).removeprefix("421 "),
+            stage=Stage.MAIL_FROM,
+            relay_trouble=True,
+        )
+
+    # Ending early.
+
+    def _give_up(self) -> None:
+        """No connection and none to be had: at least one message carries the reason; the rest was never taken."""
+        message = self._next_message()
+        while message is not None:
+            self._answers.append(
+                Answer(
+                    seq=message.seq,
+                    kind=AnswerKind.NOT_SENT,
+                    code=self._unavailable.code if self._unavailable else 0,
+                    text=str(self._unavailable),
+                    stage=Stage.CONNECT,
+                    relay_trouble=True,
+                )
+            )
+            message = self._again.popleft() if self._again else None
+
+    def _stop_for_lost_lease(self) -> None:
+        lost = ConnectionLost("the lease of this batch ended", relay_failed=False)
+        for connection in list(self._connections):
+            self._drop(connection)
+            self._answers += connection.abandon(lost)[0]

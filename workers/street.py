@@ -1,0 +1,73 @@
+"""What this process brings to the street: settings, compiled campaigns, relays, rates, transports."""
+
+import socket
+from collections.abc import Collection, Mapping
+from functools import cache
+
+from redis import Redis
+
+from app.config import Settings
+from app.flow import composing, practice, rates
+from app.flow.relays import RelayEndpoint, endpoint_of
+from app.flow.sending import Street
+from app.flow.sessions import AnySession
+from app.mail.tokens import TokenMaker, message_id
+from app.models import Campaign, Panel
+from workers.broker import worker_name
+from workers.smtp.pool import thread_pool
+from workers.smtp.transport import SmtpTransport
+
+
+@cache
+def street_of(settings: Settings) -> Street:
+    compositions = composing.Compositions(settings)
+    return Street(
+        settings=settings,
+        worker=worker_name(),
+        compose=compositions.of,
+        endpoint=lambda session, campaign_id: endpoint_of(panel_of(session, campaign_id), settings),
+        transport=transport,
+        reserve=rates.campaign_rates(Redis.from_url(settings.redis_url)),
+    )
+
+
+def transport(endpoint: RelayEndpoint) -> SmtpTransport:
+    return SmtpTransport(endpoint, thread_pool(helo_name()))
+
+
+@cache
+def helo_name() -> str:
+    """EHLO wants a name with a dot or an address literal (RFC 5321 §4.1.3); a bare host name is neither."""
+    name = socket.gethostname()
+    return name if "." in name and name.isascii() else "[127.0.0.1]"
+
+
+def panel_of(session: AnySession, campaign_id: int) -> Panel:
+    campaign = session.get_one(Campaign, campaign_id)
+    return session.get_one(Panel, campaign.panel_id, populate_existing=True)
+
+
+def message_ids(session: AnySession, settings: Settings, campaign_id: int) -> "MessageIds":
+    campaign = session.get_one(Campaign, campaign_id)
+    return MessageIds(TokenMaker(composing.token_key(settings), campaign_id), campaign.from_email.lower())
+
+
+class MessageIds:
+    """The Message-ID of each of a campaign's deliveries, as composing gives it."""
+
+    def __init__(self, tokens: TokenMaker, from_email: str) -> None:
+        self._tokens = tokens
+        self._domain = from_email.rpartition("@")[2]
+
+    def __call__(self, seq: int) -> str:
+        return message_id(self._tokens.token(seq), self._domain)
+
+
+def ask_relay(
+    settings: Settings, session: AnySession, campaign_id: int, wanted: Collection[str]
+) -> Mapping[str, str] | None:
+    """Which of these Message-IDs the campaign's relay has. None: it has no memory that could be asked."""
+    panel = panel_of(session, campaign_id)
+    if not endpoint_of(panel, settings).is_practice:
+        return None
+    return practice.known_message_ids(session, panel.id, wanted)
