@@ -6,7 +6,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, Executable
 from sqlalchemy.orm import Session, scoped_session
 
-AnySession = Session | scoped_session[Session]
+AnySession = Session | scoped_session[Any]
 
 
 def rows_changed(session: AnySession, statement: Executable, values: Mapping[str, Any] | None = None) -> int:
