@@ -40,9 +40,7 @@ class NewPassword:
 def normalise_email(email: str) -> str:
     """As it is stored: lower case, domain as A-labels. Raises :class:`AccountProblem`."""
     try:
-        checked = validate_email(
-            email.strip(), check_deliverability=False, allow_smtputf8=False, test_environment=True
-        )
+        checked = validate_email(email.strip(), check_deliverability=False, allow_smtputf8=False, test_environment=True)
     except EmailNotValidError as error:
         raise AccountProblem("email_invalid") from error
     return (checked.ascii_email or checked.normalized).lower()

@@ -37,7 +37,7 @@ class Marked(Protocol):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ChunkResult:
     """What a recorded chunk means for the batch."""
 
     counts: Mapping[str, int]
@@ -65,7 +65,7 @@ def record(
     answers: Sequence[Answer],
     *,
     now: datetime | None = None,
-) -> Verdict:
+) -> ChunkResult:
     """Write the answers of one chunk in one transaction: deliveries, attempts, the batch's counts, the campaign's run of
     relay failures."""
     now = now or datetime.now(UTC)
@@ -76,7 +76,7 @@ def record(
     batches.recount(session, [batch.id])
     wait_seconds = _count_relay_failures(session, settings, batch.campaign_id, answers)
     session.commit()
-    return Verdict(Counter(row.status.value for row in rows), wait_seconds)
+    return ChunkResult(Counter(row.status.value for row in rows), wait_seconds)
 
 
 def judge(answer: Answer, delivery: Marked, settings: Settings, now: datetime) -> _Row:

@@ -33,9 +33,7 @@ class Verdict(StrEnum):
     DEFERRED = "deferred"  # trying again later helps
     BOUNCED = "bounced"  # the recipient or its host refuses for good
     FAILED = "failed"  # our own fault: configuration, sender, message; trying again does not help
-    UNKNOWN = (
-        "unknown"  # the connection broke after the whole message was sent: ask the relay, don't send again
-    )
+    UNKNOWN = "unknown"  # the connection broke after the whole message was sent: ask the relay, don't send again
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +105,7 @@ def _judge(code: int, enhanced: str, text: str, stage: Stage, reason: Reason) ->
 
 def _is_success(code: int, stage: Stage) -> bool:
     """2xx anywhere; 3xx only where the dialogue goes on with it (RFC 5321 §4.3.2, RFC 4954 §4)."""
-    return (
-        200 <= code <= 299 or (code == 354 and stage == Stage.DATA) or (code == 334 and stage == Stage.AUTH)
-    )
+    return 200 <= code <= 299 or (code == 354 and stage == Stage.DATA) or (code == 334 and stage == Stage.AUTH)
 
 
 def _enhanced_code(code: int, text: str) -> str:

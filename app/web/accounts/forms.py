@@ -25,9 +25,7 @@ class LogInForm(FlaskForm):  # type: ignore[misc]
 
 
 class ProfileForm(FlaskForm):  # type: ignore[misc]
-    name = StringField(
-        _l("Nombre"), validators=[DataRequired(), Length(max=100)], render_kw={"autocomplete": "name"}
-    )
+    name = StringField(_l("Nombre"), validators=[DataRequired(), Length(max=100)], render_kw={"autocomplete": "name"})
     locale = SelectField(_l("Idioma"), choices=LANGUAGES)
 
 

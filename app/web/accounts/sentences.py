@@ -10,7 +10,9 @@ def account_sentence(code: str) -> str:
         "wrong_password": _("La contraseña actual no es correcta."),
         "too_short": _("La contraseña necesita al menos %(count)s caracteres.", count=MINIMUM_LENGTH),
         "too_long": _("La contraseña puede tener como máximo %(count)s caracteres.", count=MAXIMUM_LENGTH),
-        "common": _("Esa contraseña es de las primeras que se prueban. Use, por ejemplo, cuatro palabras sin relación."),
+        "common": _(
+            "Esa contraseña es de las primeras que se prueban. Use, por ejemplo, cuatro palabras sin relación."
+        ),
         "personal": _("La contraseña se parece demasiado a su nombre o correo. Elija otra."),
         "last_administrator": _(
             "Es la única persona que administra la instalación. Nombre antes a otra; así nadie queda fuera."
