@@ -21,6 +21,7 @@ ALPHABET = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 """Without characters that are mistaken for each other; 20 of them carry 115 bits."""
 
 COMMON_WORDS = frozenset(
+    # A list of a hundred words in quotes would be harder to read and to add to.
     """
     password passwords contrasena contrasenas clave claves secreto secreta secret letmein dejameentrar welcome bienvenido
     bienvenida bienvenidos administrador administradora administrator admin root usuario user invitado guest login acceso
@@ -31,7 +32,7 @@ COMMON_WORDS = frozenset(
     prueba pruebas test testing ejemplo example demo enero febrero marzo abril mayo junio julio agosto setiembre
     septiembre octubre noviembre diciembre lunes martes miercoles jueves viernes sabado domingo verano invierno otono
     primavera seguro segura seguridad security mi my la el una un de del los las nueva nuevo
-    """.split()
+    """.split()  # noqa: SIM905
 )
 
 SEQUENCES = (
