@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, scoped_session
@@ -35,6 +36,12 @@ Content-Type: text/html; charset=utf-8
 <!doctype html><html><head><title>x</title></head><body><p>Hola <b>Ana</b></p><script>evil()</script></body></html>
 --b--
 """.replace("\n", "\r\n").encode()
+
+
+@pytest.fixture
+def without_csrf(app: Flask) -> None:
+    """For tests of what comes behind the CSRF check."""
+    app.config["WTF_CSRF_ENABLED"] = False
 
 
 def capture(session: scoped_session[Session], panel: Panel, raw: bytes = MAIL, to: str = "ana@example.pe") -> int:
@@ -170,15 +177,15 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-@pytest.mark.parametrize("view", ["", "html", "texto", "cabeceras", "fuente"])
 def test_hostile_message_never_breaks_the_page(
-    client: FlaskClient, bob: User, panel: Panel, session: scoped_session[Session], name: str, view: str
+    client: FlaskClient, bob: User, panel: Panel, session: scoped_session[Session], name: str
 ):
     message_id = capture(session, panel, HOSTILE[name])
     browser = log_in(client, bob)
-    answer = browser.get(f"/p/empleo/practica/{message_id}?vista={view}")
-    assert answer.status_code == 200
-    assert "<script>alert" not in answer.get_data(as_text=True)
+    for view in ("", "html", "texto", "cabeceras", "fuente"):
+        answer = browser.get(f"/p/empleo/practica/{message_id}?vista={view}")
+        assert answer.status_code == 200
+        assert "<script>alert" not in answer.get_data(as_text=True)
     assert browser.get("/p/empleo/practica/").status_code == 200
     assert browser.get(f"/p/empleo/practica/{message_id}/html").status_code in (200, 404)
 
@@ -203,6 +210,7 @@ def test_other_panels_messages_answer_404(
     assert "ana@example.pe" not in browser.get("/p/empleo/practica/").get_data(as_text=True)
 
 
+@pytest.mark.usefixtures("without_csrf")
 def test_emptying_takes_this_panels_messages_only_and_says_how_many(
     client: FlaskClient, alice: User, panel: Panel, other_panel: Panel, session: scoped_session[Session]
 ):
@@ -216,6 +224,7 @@ def test_emptying_takes_this_panels_messages_only_and_says_how_many(
     assert count(session) == 1
 
 
+@pytest.mark.usefixtures("without_csrf")
 def test_viewers_cannot_empty_the_mailbox(
     client: FlaskClient, bob: User, panel: Panel, session: scoped_session[Session]
 ):
@@ -224,6 +233,7 @@ def test_viewers_cannot_empty_the_mailbox(
     assert count(session) == 1
 
 
+@pytest.mark.usefixtures("without_csrf")
 def test_mailbox_is_kept_while_a_campaign_is_sent(
     client: FlaskClient, alice: User, panel: Panel, session: scoped_session[Session]
 ):
@@ -241,6 +251,18 @@ def test_every_training_address_is_explained(client: FlaskClient, bob: User, pan
         assert f'<code class="text-nowrap">{local_part}@example.pe</code>' in page
 
 
-def test_anonymous_and_outsiders_see_nothing(client: FlaskClient, panel: Panel, charlie: User):
-    assert client.get("/p/empleo/practica/").status_code in (302, 401)
+def test_outsiders_see_nothing(client: FlaskClient, panel: Panel, charlie: User):
     assert log_in(client, charlie).get("/p/empleo/practica/").status_code == 404
+
+
+def test_anonymous_people_are_sent_to_the_log_in(client: FlaskClient, panel: Panel):
+    answer = client.get("/p/empleo/practica/")
+    assert answer.status_code == 302 and "practica" not in answer.headers["Location"].partition("?")[0]
+
+
+def test_emptying_needs_the_csrf_token(
+    client: FlaskClient, alice: User, panel: Panel, session: scoped_session[Session]
+):
+    capture(session, panel)
+    assert log_in(client, alice).post("/p/empleo/practica/vaciar").status_code == 400
+    assert count(session) == 1
