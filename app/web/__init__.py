@@ -10,7 +10,7 @@ public      what recipients reach: open, click, unsubscribe; served by an applic
 
 from flask import Flask
 
-from app.web import accounts, contacts, errors, formats, health, locale, panels, security, words
+from app.web import accounts, contacts, errors, formats, health, locale, panels, practice, security, words
 
 
 def register(app: Flask) -> None:
@@ -23,6 +23,7 @@ def register(app: Flask) -> None:
         health.blueprint,
         accounts.blueprint,
         panels.blueprint,
+        practice.blueprint,
         *contacts.BLUEPRINTS,
     ):
         app.register_blueprint(blueprint)
