@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -56,7 +56,7 @@ def test_replays_whole_partial_and_within_one_bulk_count_once(session: AnySessio
     lines = [line() for _ in range(10)]
     record_lines(session, lines, now=NOW)
     record_lines(session, lines, now=NOW + timedelta(days=2))
-    record_lines(session, lines[5:] + [line(k="click", n=0)], now=NOW)
+    record_lines(session, [*lines[5:], line(k="click", n=0)], now=NOW)
     record_lines(session, [lines[0]] * 3, now=NOW)
     assert engagement(session) == [(1, 10, 1, NOW, NOW)]
 
@@ -126,6 +126,6 @@ def test_facts_of_a_campaign(session: AnySession, sent: Sent) -> None:
     facts = load_campaign_facts(session, sent.campaign_id)
     assert facts is not None
     assert (facts.panel_id, facts.audience_size, facts.complete) == (sent.panel_id, 2, True)
-    assert facts.frozen_on is not None and abs(facts.frozen_on - date.today()) <= timedelta(days=1)
+    assert facts.frozen_on is not None and abs(facts.frozen_on - datetime.now(UTC).date()) <= timedelta(days=1)
     assert facts.links == dict(enumerate(sent.links))
     assert load_campaign_facts(session, sent.campaign_id + 1) is None

@@ -1,7 +1,6 @@
 """The spool: no hit is lost between writers and the one that takes the file."""
 
 import multiprocessing
-import os
 import threading
 from pathlib import Path
 
@@ -85,4 +84,4 @@ def test_threads_share_one_spool(tmp_path: Path) -> None:
         thread.join()
     (taken,) = HitSpool(tmp_path).take()
     assert len(set(read_spooled(taken))) == 2000
-    assert os.stat(taken).st_mode & 0o077 == 0
+    assert taken.stat().st_mode & 0o077 == 0
