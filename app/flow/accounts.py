@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, scoped_session, selectinload
+from sqlalchemy.orm import selectinload
 
 from app.flow import passwords
+from app.flow.sessions import AnySession
+from app.mail.addresses import Address, parse_address
 from app.models import Membership, Panel, Role, User
 
-AnySession = Session | scoped_session[Session]
 LOCALES = ("es", "en")
 
 
@@ -39,11 +39,10 @@ class NewPassword:
 
 def normalise_email(email: str) -> str:
     """As it is stored: lower case, domain as A-labels. Raises :class:`AccountProblem`."""
-    try:
-        checked = validate_email(email.strip(), check_deliverability=False, allow_smtputf8=False, test_environment=True)
-    except EmailNotValidError as error:
-        raise AccountProblem("email_invalid") from error
-    return (checked.ascii_email or checked.normalized).lower()
+    address = parse_address(email.strip())
+    if not isinstance(address, Address):
+        raise AccountProblem("email_invalid")
+    return address.address
 
 
 def load_session_user(session: AnySession, session_id: str) -> User | None:

@@ -21,7 +21,18 @@ ALPHABET = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 """Without characters that are mistaken for each other; 20 of them carry 115 bits."""
 
 COMMON_WORDS = frozenset(
-    ["password", "passwords", "contrasena", "contrasenas", "clave", "claves", "secreto", "secreta", "secret", "letmein", "dejameentrar", "welcome", "bienvenido", "bienvenida", "bienvenidos", "administrador", "administradora", "administrator", "admin", "root", "usuario", "user", "invitado", "guest", "login", "acceso", "qwerty", "qwertyuiop", "asdfgh", "asdfghjkl", "zxcvbn", "zxcvbnm", "abc", "abcd", "abcdef", "abcdefg", "abcdefghijkl", "iloveyou", "teamo", "tequiero", "teamomucho", "superman", "batman", "monkey", "dragon", "football", "futbol", "baseball", "princess", "princesa", "sunshine", "shadow", "master", "trustno", "peru", "lima", "cusco", "arequipa", "trujillo", "alianzalima", "universitario", "gobierno", "ministerio", "trabajo", "empleo", "estado", "republica", "institucional", "comunicaciones", "boletin", "correo", "chaski", "chasqui", "plataforma", "changeme", "cambiame", "cambiar", "default", "temporal", "prueba", "pruebas", "test", "testing", "ejemplo", "example", "demo", "enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "setiembre", "septiembre", "octubre", "noviembre", "diciembre", "lunes", "martes", "miercoles", "jueves", "viernes", "sabado", "domingo", "verano", "invierno", "otono", "primavera", "seguro", "segura", "seguridad", "security", "mi", "my", "la", "el", "una", "un", "de", "del", "los", "las", "nueva", "nuevo"]
+    # A list of a hundred words in quotes would be harder to read and to add to.
+    """
+    password passwords contrasena contrasenas clave claves secreto secreta secret letmein dejameentrar welcome bienvenido
+    bienvenida bienvenidos administrador administradora administrator admin root usuario user invitado guest login acceso
+    qwerty qwertyuiop asdfgh asdfghjkl zxcvbn zxcvbnm abc abcd abcdef abcdefg abcdefghijkl iloveyou teamo tequiero
+    teamomucho superman batman monkey dragon football futbol baseball princess princesa sunshine shadow master trustno
+    peru lima cusco arequipa trujillo alianzalima universitario gobierno ministerio trabajo empleo estado republica
+    institucional comunicaciones boletin correo chaski chasqui plataforma changeme cambiame cambiar default temporal
+    prueba pruebas test testing ejemplo example demo enero febrero marzo abril mayo junio julio agosto setiembre
+    septiembre octubre noviembre diciembre lunes martes miercoles jueves viernes sabado domingo verano invierno otono
+    primavera seguro segura seguridad security mi my la el una un de del los las nueva nuevo
+    """.split()  # noqa: SIM905
 )
 
 SEQUENCES = (

@@ -163,7 +163,7 @@ def outcome_counts(campaign_id: int) -> dict[str, int]:
     rows = db.session.execute(
         text("SELECT status::text, count(*) FROM delivery WHERE campaign_id = :id GROUP BY 1"), {"id": campaign_id}
     )
-    return {row.status: row.count for row in rows}
+    return {status: int(total) for status, total in rows}
 
 
 def message_bytes(stage: stages.Stage, campaign: Campaign) -> int:
