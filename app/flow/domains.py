@@ -40,7 +40,7 @@ class DomainProblem(ValueError):
         self.names = names
 
 
-def domains(panel_id: int) -> Select[tuple[SendingDomain]]:
+def domains(panel_id: int) -> Select[SendingDomain]:
     """Of a panel, with their keys, for a paged list."""
     return (
         select(SendingDomain).where(SendingDomain.panel_id == panel_id).options(selectinload(SendingDomain.dkim_keys))
@@ -51,17 +51,25 @@ def add_domain(
     session: AnySession, settings: Settings, panel_id: int, typed: str, *, make_key: MakeKey = generate_key
 ) -> SendingDomain:
     """A sending domain with a fresh RSA-2048 key. Raises :class:`DomainProblem`."""
-    row = SendingDomain(panel_id=panel_id, domain=checked_domain(settings, typed))
-    row.return_path_domain = f"rebotes.{row.domain}"
-    if domain_to_ascii(row.return_path_domain) is None:
-        raise DomainProblem("invalid")
-    row.dkim_keys = [_new_key(session, settings, row.domain, make_key)]
+    row = new_domain(session, settings, panel_id, typed, make_key=make_key)
     session.add(row)
     try:
         session.commit()
     except IntegrityError as error:
         session.rollback()
         raise DomainProblem("taken") from error
+    return row
+
+
+def new_domain(
+    session: AnySession, settings: Settings, panel_id: int, typed: str, *, make_key: MakeKey = generate_key
+) -> SendingDomain:
+    """As :func:`add_domain`, in no session yet."""
+    row = SendingDomain(panel_id=panel_id, domain=checked_domain(settings, typed))
+    row.return_path_domain = f"rebotes.{row.domain}"
+    if domain_to_ascii(row.return_path_domain) is None:
+        raise DomainProblem("invalid")
+    row.dkim_keys = [_new_key(session, settings, row.domain, make_key)]
     return row
 
 
