@@ -176,7 +176,7 @@ class DnsRecord:
 
 def records_to_publish(settings: Settings, panel: Panel, row: SendingDomain) -> list[DnsRecord]:
     """The keys in use, and proposals for return path and DMARC."""
-    host = urlsplit(settings.public_url).hostname or row.domain
+    host = mail_host(settings, row.domain)
     relay = panel.relay.host if panel.mode is PanelMode.REAL and panel.relay else None
     spf = f"v=spf1 mx a:{relay} ~all" if relay else "v=spf1 mx ~all"
     dmarc = f"v=DMARC1; p=none; rua=mailto:dmarc@{row.domain}; adkim=s; aspf=r"
@@ -192,6 +192,12 @@ def records_to_publish(settings: Settings, panel: Panel, row: SendingDomain) -> 
         _txt("return_path_spf", row.return_path_domain, spf),
         _txt("dmarc", f"_dmarc.{row.domain}", dmarc),
     ]
+
+
+def mail_host(settings: Settings, domain: str) -> str:
+    """The installation's public name; a name to be made where it is reached by an address only (an MX names no address,
+    RFC 1035 §3.3.9)."""
+    return domain_to_ascii(urlsplit(settings.public_url).hostname or "") or f"correo.{domain}"
 
 
 def _txt(code: str, name: str, value: str) -> DnsRecord:

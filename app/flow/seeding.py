@@ -26,7 +26,7 @@ from app.models import (
     User,
 )
 
-ADMINISTRATOR = ("admin@example.pe", "Administración")
+ADMINISTRATOR = ("admin@example.pe", "Administrador inicial")
 PANELS = (
     ("empleo", "Empleo y ferias laborales", "blue"),
     ("fiscalizacion", "Fiscalización y derechos laborales", "purple"),
