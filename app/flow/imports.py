@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from psycopg import OperationalError as DriverError
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, Select, select, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import joinedload
 
 from app.config import Settings
 from app.flow import custom_fields
@@ -42,9 +43,17 @@ Work = Callable[[Import, claims.Heartbeat], dict[str, Any]]
 
 
 def create(
-    session: AnySession, settings: Settings, *, panel_id: int, user_id: int | None, filename: str, part: Path
+    session: AnySession,
+    settings: Settings,
+    *,
+    panel_id: int,
+    user_id: int | None,
+    filename: str,
+    part: Path,
+    list_id: int | None = None,
 ) -> Import:
     """Take over the stored upload ``part`` and look at it. Raises :class:`ImportProblem`; then nothing is kept."""
+    target = check_target(session, panel_id, list_id, None) if list_id is not None else {}
     seen = sniff(part, max_columns=settings.max_import_columns)
     size_bytes = part.stat().st_size
     job = Import(
@@ -58,6 +67,7 @@ def create(
         has_header=seen.has_header,
         header=seen.header,
         mapping=guess_mapping(seen, custom_fields.of_panel(session, panel_id)),
+        **target,
     )
     session.add(job)
     session.commit()
@@ -148,6 +158,15 @@ def cancel(session: AnySession, settings: Settings, job: Import) -> None:
     claims.move(session, job.id, ImportStatus.CANCELLED, finished_at=datetime.now(UTC))
     session.commit()
     store.discard(settings, job.stored_path)
+
+
+def of_panel(panel_id: int) -> Select[Import]:
+    """The history, for paging."""
+    return (
+        select(Import)
+        .where(Import.panel_id == panel_id)
+        .options(joinedload(Import.mailing_list), joinedload(Import.created_by))
+    )
 
 
 def due(session: AnySession) -> list[tuple[str, int]]:

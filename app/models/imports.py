@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from app.extensions import Model
 from app.models.contact import MailingList
 from app.models.types import Timestamp, enum_text
+from app.models.user import User
 
 
 class ImportStatus(StrEnum):
@@ -78,6 +79,7 @@ class Import(Model):
     finished_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
     mailing_list: Mapped[MailingList | None] = relationship()
+    created_by: Mapped[User | None] = relationship()
 
 
 class RowOutcome(StrEnum):

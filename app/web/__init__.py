@@ -10,7 +10,21 @@ public      what recipients reach: open, click, unsubscribe; served by an applic
 
 from flask import Flask
 
-from app.web import accounts, domains, errors, formats, health, locale, panels, relays, security, settings, users, words
+from app.web import (
+    accounts,
+    contacts,
+    domains,
+    errors,
+    formats,
+    health,
+    locale,
+    panels,
+    relays,
+    security,
+    settings,
+    users,
+    words,
+)
 
 
 def register(app: Flask) -> None:
@@ -28,6 +42,7 @@ def register(app: Flask) -> None:
         domains.public_keys,
         relays.blueprint,
         users.blueprint,
+        *contacts.BLUEPRINTS,
     ):
         app.register_blueprint(blueprint)
 

@@ -15,6 +15,8 @@ def main() -> int:
     send.add_argument("--connections", type=int, default=2, help="connections of each thread (default: %(default)s)")
     audience = what.add_parser("audience", help="freezing a campaign's recipients")
     audience.add_argument("--recipients", type=int, default=1_000_000)
+    track = what.add_parser("track", help="opens and clicks over HTTP, until they stand in the database")
+    track.add_argument("--seconds", type=float, default=20)
     options = parser.parse_args()
     print(json.dumps(measure(options)))
     return 0
@@ -25,6 +27,10 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         from ops.bench import send
 
         return send.run(options.recipients, shape=send.Shape(options.processes, options.threads, options.connections))
+    if options.what == "track":
+        from ops.bench import track
+
+        return track.run(options.seconds)
     from ops.bench import audience
 
     return audience.run(options.recipients)

@@ -8,6 +8,7 @@ from typing import Any
 class FileProblem(StrEnum):
     """Nothing of the file is imported."""
 
+    NOT_CHOSEN = "not_chosen"
     EMPTY = "empty"
     TOO_LARGE = "too_large"  # limit_bytes
     NOT_TEXT = "not_text"  # kind: spreadsheet, pdf, compressed, image, binary
