@@ -6,7 +6,9 @@ One module per noun; each has ``group``, a click group (or command), listed here
 import click
 from flask import Flask
 
-COMMANDS: tuple[click.Command, ...] = ()
+from app.commands import seed, users
+
+COMMANDS: tuple[click.Command, ...] = (seed.group, users.group)
 
 
 def register(app: Flask) -> None:
