@@ -10,7 +10,7 @@ public      what recipients reach: open, click, unsubscribe; served by an applic
 
 from flask import Flask
 
-from app.web import errors, formats, health, locale, security
+from app.web import campaigns, errors, formats, health, locale, security
 
 
 def register(app: Flask) -> None:
@@ -18,7 +18,7 @@ def register(app: Flask) -> None:
     security.register(app)
     errors.register(app)
     formats.register(app)
-    for blueprint in (health.blueprint,):
+    for blueprint in (health.blueprint, campaigns.blueprint):
         app.register_blueprint(blueprint)
 
 

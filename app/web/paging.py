@@ -34,7 +34,7 @@ class KeysetPage:
 
 
 def page_by_key(
-    statement: Select[Any],
+    statement: Select[*tuple[Any, ...]],
     *,
     sorts: Mapping[str, InstrumentedAttribute[Any] | ColumnElement[Any]],
     key: InstrumentedAttribute[Any] | ColumnElement[Any],
