@@ -58,12 +58,21 @@ class Settings:
     relay_failures_before_pause: int = 20
     """Consecutive relay failures after which a campaign pauses itself."""
     smtp_timeout_seconds: int = 60
+    dns_servers: str = ""
+    """Comma-separated resolvers (``192.0.2.53`` or ``192.0.2.53:5353``) for checking published records; empty: the
+    machine's own."""
     practice_relay_host: str = "127.0.0.1"
     practice_relay_port: int = 2525
     practice_keep_messages: int = 200_000
     """Captured messages kept per installation; the oldest go first."""
     tracking_token_days: int = 730
     """Open and click tokens older than this answer 404. Unsubscribing never expires."""
+    tracking_backlog: int = 1_000_000
+    """Hits waiting in Redis (some 200 bytes each) before further ones go to the spool file below ``var_dir``."""
+    trusted_proxies: int = 0
+    """Proxies in front of the platform whose ``X-Forwarded-For`` is believed; 0: the peer's own address counts."""
+    organisation_name: str = ""
+    """Who sends, on the pages that recipients see, beside the panel's name."""
     session_hours: int = 12
     login_attempts_per_minute: int = 10
     secure_cookies: bool = False
@@ -82,6 +91,11 @@ class Settings:
     @property
     def suffixes(self) -> tuple[str, ...]:
         return tuple(s.strip().lower().lstrip(".") for s in self.allowed_domain_suffixes.split(",") if s.strip())
+
+    @property
+    def spool_dir(self) -> Path:
+        """Opens and clicks that wait for Redis to come back."""
+        return Path(self.var_dir) / "spool"
 
     @property
     def upload_dir(self) -> Path:

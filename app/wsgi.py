@@ -1,5 +1,5 @@
 """What gunicorn serves: ``application``."""
 
-from app import create_app
+from app.front import make_application
 
-application = create_app()
+application = make_application()

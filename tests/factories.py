@@ -4,21 +4,30 @@ from functools import cache
 from typing import Any
 
 from argon2 import PasswordHasher
+from sqlalchemy import text
 from sqlalchemy.orm import Session, scoped_session
 
+from app.config import Settings
+from app.mail.dkim import KeyKind, generate_key
 from app.models import (
     Campaign,
     Contact,
     CustomField,
+    DkimAlgorithm,
+    DkimKey,
     MailingList,
     Membership,
     Panel,
+    PanelMode,
+    Relay,
+    RelaySecurity,
     Role,
     SendingDomain,
     Subscription,
     SubscriptionStatus,
     User,
 )
+from app.secrets import seal
 
 AnySession = Session | scoped_session[Session]
 PASSWORD = "una clave larga de prueba"
@@ -101,3 +110,59 @@ def campaign(session: AnySession, panel: Panel, *lists: MailingList, **values: A
     session.add(row)
     session.commit()
     return row
+
+
+def relay(session: AnySession, panel: Panel, port: int, **values: Any) -> Relay:
+    """A relay on the loopback, with the panel switched to it."""
+    row = Relay(
+        name=f"relay {port}",
+        **{"host": "127.0.0.1", "port": port, "security": RelaySecurity.NONE, "connections": 2, **values},
+    )
+    session.add(row)
+    session.flush()
+    panel.relay_id, panel.mode = row.id, PanelMode.REAL
+    session.commit()
+    return row
+
+
+def signed_domain(
+    session: AnySession, settings: Settings, panel: Panel, domain: str = "boletin.example.gob.pe"
+) -> SendingDomain:
+    """A sending domain with an active RSA key."""
+    row = sending_domain(session, panel, domain)
+    pair = generate_key(KeyKind.RSA)
+    row.dkim_keys.append(
+        DkimKey(
+            selector="chaski202611",
+            algorithm=DkimAlgorithm.RSA_SHA256,
+            private_key_encrypted=seal(settings, pair.private_pem.decode()),
+            public_record=pair.public_record,
+        )
+    )
+    session.commit()
+    return row
+
+
+def contacts(session: AnySession, panel: Panel, mailing_list: MailingList, count: int, *domains: str) -> None:
+    """``count`` subscribed contacts ``p<n>@<domain>``, domains in turn, by one statement each."""
+    session.execute(
+        text(
+            """
+            WITH made AS (
+                INSERT INTO contact (panel_id, email, domain, name, fields)
+                SELECT :panel, 'p' || n || '@' || d, d, 'Persona ' || n, jsonb_build_object('region', 'Región ' || n % 25)
+                FROM generate_series(1, :count) n
+                CROSS JOIN LATERAL (SELECT (CAST(:domains AS text[]))[1 + n % :kinds] AS d) x RETURNING id
+            )
+            INSERT INTO subscription (list_id, contact_id, status, source) SELECT :list, id, 'subscribed', 'test' FROM made
+            """
+        ),
+        {
+            "panel": panel.id,
+            "list": mailing_list.id,
+            "count": count,
+            "domains": list(domains or ("example.pe",)),
+            "kinds": len(domains) or 1,
+        },
+    )
+    session.commit()

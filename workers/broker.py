@@ -55,7 +55,9 @@ def make_broker(settings: Settings, app: Flask | None = None) -> dramatiq.Broker
         from dramatiq.brokers.rabbitmq import RabbitmqBroker
 
         return RabbitmqBroker(url=settings.broker_url, middleware=middleware)
-    return RedisBroker(url=settings.broker_url, middleware=middleware, namespace=BROKER_NAMESPACE)
+    return RedisBroker(  # type: ignore[no-untyped-call]
+        url=settings.broker_url, middleware=middleware, namespace=BROKER_NAMESPACE
+    )
 
 
 def worker_name() -> str:

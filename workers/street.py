@@ -4,7 +4,6 @@ import socket
 from collections.abc import Collection, Mapping
 from functools import cache
 
-from app.mail.tokens import TokenMaker, message_id
 from redis import Redis
 
 from app.config import Settings
@@ -12,6 +11,7 @@ from app.flow import composing, practice, rates
 from app.flow.relays import RelayEndpoint, endpoint_of
 from app.flow.sending import Street
 from app.flow.sessions import AnySession
+from app.mail.tokens import TokenMaker, message_id
 from app.models import Campaign, Panel
 from workers.broker import worker_name
 from workers.smtp.pool import thread_pool

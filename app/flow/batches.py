@@ -29,18 +29,19 @@ def ring_due(session: AnySession, *, window: int, ring_again_seconds: int) -> li
     rows = session.scalars(
         text(
             """
-            WITH due AS (
-                SELECT b.id, row_number() OVER (PARTITION BY b.campaign_id ORDER BY b.next_attempt_at NULLS FIRST, b.id)
-                       + count(*) FILTER (WHERE b.rung_at >= now() - make_interval(secs => :again))
-                         OVER (PARTITION BY b.campaign_id) AS place,
-                       b.rung_at
+            WITH open AS (
+                SELECT b.id, b.campaign_id, b.next_attempt_at,
+                       coalesce(b.rung_at >= now() - make_interval(secs => :again), false) AS is_out
                 FROM batch b JOIN campaign c ON c.id = b.campaign_id
                 WHERE b.status = 'ready' AND c.status = 'sending'
                   AND (b.next_attempt_at IS NULL OR b.next_attempt_at <= now())
+            ), due AS (
+                SELECT id, is_out, count(*) FILTER (WHERE is_out) OVER (PARTITION BY campaign_id) + row_number()
+                       OVER (PARTITION BY campaign_id, is_out ORDER BY next_attempt_at NULLS FIRST, id) AS place
+                FROM open
             )
             UPDATE batch SET rung_at = now() FROM due
-            WHERE batch.id = due.id AND due.place <= :window AND batch.status = 'ready'
-              AND (due.rung_at IS NULL OR due.rung_at < now() - make_interval(secs => :again))
+            WHERE batch.id = due.id AND NOT due.is_out AND due.place <= :window AND batch.status = 'ready'
             RETURNING batch.id
             """
         ),
@@ -98,7 +99,7 @@ def release(session: AnySession, batch: ClaimedBatch, *, not_before: datetime | 
                             (SELECT min(d.next_attempt_at) FROM delivery d
                              WHERE d.frozen_on = b.frozen_on AND d.campaign_id = b.campaign_id
                                AND d.seq BETWEEN b.first_seq AND b.last_seq AND d.status = 'deferred'),
-                            'infinity')) END
+                            '9000-01-01 00:00+00')) END
             WHERE b.id = :id AND b.claim = :claim AND b.status = 'claimed'
             """
         ),
@@ -195,7 +196,7 @@ def close_finished(session: AnySession, batch_ids: list[int]) -> None:
                 status = CASE WHEN b.planned + b.sending + b.deferred + b.unknown = 0 THEN 'done' ELSE 'ready' END,
                 rung_at = NULL,
                 next_attempt_at = CASE WHEN b.planned > 0 THEN NULL ELSE
-                    (SELECT coalesce(min(d.next_attempt_at), 'infinity') FROM delivery d
+                    (SELECT coalesce(min(d.next_attempt_at), '9000-01-01 00:00+00') FROM delivery d
                      WHERE d.frozen_on = b.frozen_on AND d.campaign_id = b.campaign_id
                        AND d.seq BETWEEN b.first_seq AND b.last_seq AND d.status = 'deferred') END
             WHERE b.id = ANY(:ids) AND b.status = 'ready'

@@ -1,10 +1,23 @@
-"""Where a panel's mail goes: the practice relay, or the relay it points at."""
+"""Where a panel's mail goes: the practice relay, or the relay it points at; and the relays of the installation.
 
+A relay's password is written, never read back: sealed in the database, and asked for anew when the relay moves to
+another host, so that nobody can send it elsewhere without knowing it.
+"""
+
+import dataclasses
+import re
 from dataclasses import dataclass
 
+from sqlalchemy import Select, select
+from sqlalchemy.exc import IntegrityError
+
 from app.config import Settings
-from app.models import Panel, PanelMode, RelaySecurity
-from app.secrets import unseal
+from app.flow.sessions import AnySession
+from app.models import Panel, PanelMode, Relay, RelaySecurity
+from app.secrets import seal, unseal
+
+HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z|[0-9A-Fa-f:]{2,45}\Z")
+"""A host name or an address; which of both exists, the probe finds out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +57,10 @@ def endpoint_of(panel: Panel, settings: Settings) -> RelayEndpoint:
             messages_per_connection=10_000,
             timeout_seconds=settings.smtp_timeout_seconds,
         )
-    relay = panel.relay
+    return relay_endpoint(panel.relay, settings)
+
+
+def relay_endpoint(relay: Relay, settings: Settings) -> RelayEndpoint:
     return RelayEndpoint(
         key=f"relay:{relay.id}",
         host=relay.host,
@@ -66,3 +82,83 @@ def practice_username(panel_slug: str) -> str:
 def practice_password(settings: Settings, panel_slug: str) -> str:
     """Derived, so that it needs no storing: only processes that hold the installation's key can submit."""
     return settings.derived_key(f"practice-relay:{panel_slug}").hex()
+
+
+# The relays of the installation.
+
+
+class RelayProblem(ValueError):
+    """``code``: ``name_taken``, ``host_invalid``, ``password_needed``, or ``in_use`` (with the panels' ``names``)."""
+
+    def __init__(self, code: str, names: tuple[str, ...] = ()) -> None:
+        super().__init__(code)
+        self.code = code
+        self.names = names
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelayDetails:
+    """What administrators write. ``password`` empty: the stored one stays."""
+
+    name: str
+    host: str
+    port: int
+    security: RelaySecurity
+    verify_certificate: bool
+    username: str
+    password: str
+    connections: int
+    messages_per_connection: int
+
+
+def relays() -> Select[tuple[Relay]]:
+    """All, for a paged list."""
+    return select(Relay)
+
+
+def save_relay(session: AnySession, settings: Settings, relay: Relay | None, details: RelayDetails) -> Relay:
+    """Makes a relay, or changes one. Raises :class:`RelayProblem`."""
+    if not HOST.match(details.host):
+        raise RelayProblem("host_invalid")
+    moved = relay is not None and relay.host != details.host
+    if moved and relay is not None and relay.password_encrypted and details.username and not details.password:
+        raise RelayProblem("password_needed")
+    row = relay or Relay()
+    for field in dataclasses.fields(RelayDetails):
+        if field.name != "password":
+            setattr(row, field.name, getattr(details, field.name))
+    if details.password:
+        row.password_encrypted = seal(settings, details.password)
+    if not details.username:
+        row.password_encrypted = None
+    session.add(row)
+    try:
+        session.commit()
+    except IntegrityError as error:
+        session.rollback()
+        raise RelayProblem("name_taken") from error
+    return row
+
+
+def panels_using(session: AnySession, relay_ids: list[int]) -> dict[int, list[Panel]]:
+    """By relay. A panel in practice mode may still point at the relay it used before."""
+    found: dict[int, list[Panel]] = {relay_id: [] for relay_id in relay_ids}
+    for panel in session.scalars(select(Panel).where(Panel.relay_id.in_(relay_ids)).order_by(Panel.id)):
+        found[panel.relay_id or 0].append(panel)
+    return found
+
+
+def delete_relay(session: AnySession, relay: Relay) -> None:
+    """Only one that no panel sends through. Raises :class:`RelayProblem`."""
+    users = panels_using(session, [relay.id])[relay.id]
+    real = tuple(panel.name for panel in users if panel.mode is PanelMode.REAL)
+    if real:
+        raise RelayProblem("in_use", real)
+    for panel in users:
+        panel.relay_id = None
+    session.delete(relay)
+    try:
+        session.commit()
+    except IntegrityError as error:
+        session.rollback()
+        raise RelayProblem("in_use") from error

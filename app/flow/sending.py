@@ -202,7 +202,7 @@ def record(
     answers: list[Answer],
     *,
     patience_seconds: float = 600.0,
-) -> outcomes.Verdict:
+) -> outcomes.ChunkResult:
     """Write the answers down. The database may be away (a restart): an answer that was heard is worth waiting for,
     since without it the delivery is unknown and has to be asked after."""
     heard_at = datetime.now(UTC)

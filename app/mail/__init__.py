@@ -20,5 +20,8 @@ How one campaign becomes messages, in order:
 10. ``replies``           what the relay answered -> accepted, deferred, bounced, failed, and why
 11. ``retry``             when to try a deferred delivery again, and when to give up
 
+Beside it, for the practice relay: ``practice_rules`` (which answer an address asks for) and ``captured`` (what a message
+that came over the wire says of itself).
+
 ``benchmark`` measures 5 to 9: ``python -m app.mail.benchmark``.
 """

@@ -94,11 +94,7 @@ def _parse_unusual(raw: str) -> Address | AddressProblem:
     if isinstance(ascii_domain, AddressProblem):
         return ascii_domain
     address = f"{local_part.lower()}@{ascii_domain}"
-    return (
-        AddressProblem.TOO_LONG
-        if len(address) > MAX_ADDRESS
-        else Address(address, local_part.lower(), ascii_domain)
-    )
+    return AddressProblem.TOO_LONG if len(address) > MAX_ADDRESS else Address(address, local_part.lower(), ascii_domain)
 
 
 def _shape_problem(text: str) -> AddressProblem | None:
@@ -108,9 +104,7 @@ def _shape_problem(text: str) -> AddressProblem | None:
         return AddressProblem.MISSING_AT
     if text.count("@") > 1:
         return (
-            AddressProblem.SEVERAL_ADDRESSES
-            if re.search(r"@[^@]*[,;|/\s][^@]*@", text)
-            else AddressProblem.BAD_DOMAIN
+            AddressProblem.SEVERAL_ADDRESSES if re.search(r"@[^@]*[,;|/\s][^@]*@", text) else AddressProblem.BAD_DOMAIN
         )
     if any(sign in text for sign in "<>") or text.lower().startswith("mailto:"):
         return AddressProblem.EXTRA_TEXT

@@ -132,9 +132,7 @@ class CompiledCampaign:
             body=self._body.render(values).replace(TOKEN_BYTES, token.encode("ascii")),
         )
 
-    def _headers(
-        self, name: str, address: str, values: Mapping[str, str], token: str, date: str
-    ) -> list[Header]:
+    def _headers(self, name: str, address: str, values: Mapping[str, str], token: str, date: str) -> list[Header]:
         mailing = self._mailing
         subject = self._same_subject
         return [
@@ -172,9 +170,7 @@ class CompiledCampaign:
         """RFC 2046 §5.1.4: the plainest part first. Always multipart, so that the body ends in a boundary."""
         constants = {UNSUBSCRIBE_FIELD: self._mailing.tracking.unsubscribe(TOKEN_MARK)}
         text = _with_way_out(clean_text(content.text) or html_to_text(content.html), self._mailing.footer)
-        text_compiler = Compiler(
-            encode_literal=encode_literal, encode_value=encode_value, constants=constants
-        )
+        text_compiler = Compiler(encode_literal=encode_literal, encode_value=encode_value, constants=constants)
         pieces = [_part_head(boundary, "plain"), *text_compiler.pieces(_one_line_end(text))]
         if content.html:
             html_compiler = Compiler(

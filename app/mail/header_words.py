@@ -25,20 +25,14 @@ MAX_DISPLAY_NAME = 200
 # RFC 2047 §5 (3): the only characters that need no encoding also inside a display name; "_" stands for the
 # blank.
 _Q_SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!*+-/")
-_Q_CODES = tuple(
-    chr(byte) if byte in _Q_SAFE else "_" if byte == 0x20 else f"={byte:02X}" for byte in range(256)
-)
+_Q_CODES = tuple(chr(byte) if byte in _Q_SAFE else "_" if byte == 0x20 else f"={byte:02X}" for byte in range(256))
 # Words of at most 60 characters: a longer run without a blank could not be folded (RFC 5322 §2.1.1).
 _PLAIN_TEXT = re.compile(r"[!-~]{1,60}(?: [!-~]{1,60})*\Z").match
-_PLAIN_PHRASE = re.compile(
-    r"[A-Za-z0-9!#$%&'*+/?^_`{|}~-]{1,60}(?: [A-Za-z0-9!#$%&'*+/?^_`{|}~-]{1,60})*\Z"
-).match
+_PLAIN_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/?^_`{|}~-]{1,60}(?: [A-Za-z0-9!#$%&'*+/?^_`{|}~-]{1,60})*\Z").match
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 # dot-atom "@" dot-atom (RFC 5322 §3.2.3) in ASCII: what `addresses.parse_address` makes.
-_ADDRESS = re.compile(
-    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?\Z"
-).match
+_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?\Z").match
 
 
 class UnusableAddressError(ValueError):

@@ -172,9 +172,7 @@ def _link_edits(
         if isinstance(target, _Complaint):
             line, column = place.of(href.start)
             problems.append(
-                TemplateProblem(
-                    line, column, target.code, {"url": href.url[:100]}, Part.HTML, Severity.NOTICE
-                )
+                TemplateProblem(line, column, target.code, {"url": href.url[:100]}, Part.HTML, Severity.NOTICE)
             )
         elif target is not None and click_url is not None:
             index = index_of.setdefault(target, len(index_of))

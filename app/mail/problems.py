@@ -27,9 +27,7 @@ class TemplateProblem:
 
     def __str__(self) -> str:
         where = f"{self.part}, line {self.line}, column {self.column}"
-        return (
-            f"{where.removeprefix(', ')}: {ENGLISH[self.code].format_map(self.parameters)}{self._proposal()}"
-        )
+        return f"{where.removeprefix(', ')}: {ENGLISH[self.code].format_map(self.parameters)}{self._proposal()}"
 
     def _proposal(self) -> str:
         suggestion = self.parameters.get("suggestion")

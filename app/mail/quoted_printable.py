@@ -29,9 +29,7 @@ TOKEN_MARK = "\udfff"  # noqa: S105
 # Stands for it inside encoded bytes, where a NUL would have been encoded: no text can forge it.
 TOKEN_BYTES = b"\0" * 32
 
-_CODES = tuple(
-    bytes((byte,)) if 0x20 <= byte <= 0x7E and byte != 0x3D else b"=%02X" % byte for byte in range(256)
-)
+_CODES = tuple(bytes((byte,)) if 0x20 <= byte <= 0x7E and byte != 0x3D else b"=%02X" % byte for byte in range(256))
 # Values that need neither HTML escaping nor encoding, and that fit into a line: most names, towns, numbers,
 # dates.
 _PLAIN_VALUE = re.compile(r"(?!From )[A-Za-z0-9,;:/()@_+*#%$!?-](?: ?[A-Za-z0-9,.;:/()@_+*#%$!?-])*\Z").match

@@ -33,9 +33,7 @@ class Verdict(StrEnum):
     DEFERRED = "deferred"  # trying again later helps
     BOUNCED = "bounced"  # the recipient or its host refuses for good
     FAILED = "failed"  # our own fault: configuration, sender, message; trying again does not help
-    UNKNOWN = (
-        "unknown"  # the connection broke after the whole message was sent: ask the relay, don't send again
-    )
+    UNKNOWN = "unknown"  # the connection broke after the whole message was sent: ask the relay, don't send again
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +105,7 @@ def _judge(code: int, enhanced: str, text: str, stage: Stage, reason: Reason) ->
 
 def _is_success(code: int, stage: Stage) -> bool:
     """2xx anywhere; 3xx only where the dialogue goes on with it (RFC 5321 §4.3.2, RFC 4954 §4)."""
-    return (
-        200 <= code <= 299 or (code == 354 and stage == Stage.DATA) or (code == 334 and stage == Stage.AUTH)
-    )
+    return 200 <= code <= 299 or (code == 354 and stage == Stage.DATA) or (code == 334 and stage == Stage.AUTH)
 
 
 def _enhanced_code(code: int, text: str) -> str:
@@ -131,7 +127,9 @@ def _reason(code: int, enhanced: str, text: str, stage: Stage) -> Reason:
     by_enhanced = BY_ENHANCED.get(enhanced[2:])
     if stage == Stage.MAIL_FROM and code >= 500 and Reason.MESSAGE_TOO_BIG not in (by_enhanced, by_words):
         return Reason.SENDER_REFUSED
-    return by_enhanced or by_words or BY_CODE.get(code) or Reason.OTHER
+    # A detail of 0 means "other or undefined" (RFC 3463 §2): words say more.
+    by_text = by_words or by_enhanced if enhanced.endswith(".0") else by_enhanced or by_words
+    return by_text or BY_CODE.get(code) or Reason.OTHER
 
 
 def _reason_by_words(text: str) -> Reason | None:

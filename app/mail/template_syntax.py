@@ -87,9 +87,7 @@ _ENVIRONMENT = MergeEnvironment()
 
 def lex(source: str) -> list[LexedToken]:
     """All tokens of a cleaned source. Raises TemplateSyntaxError; its lineno is an offset + 1."""
-    return [
-        LexedToken(place - 1, kind, text) for place, kind, text in _ENVIRONMENT.lexer.tokeniter(source, None)
-    ]
+    return [LexedToken(place - 1, kind, text) for place, kind, text in _ENVIRONMENT.lexer.tokeniter(source, None)]
 
 
 def parse(source: str) -> nodes.Template:

@@ -266,17 +266,13 @@ class _Check:
 
     def _check_filter(self, node: nodes.Filter) -> None:
         if node.name not in FILTERS:
-            self._report(
-                offset_of(node), "unknown_filter", filter=node.name, suggestion=_closest(node.name, FILTERS)
-            )
+            self._report(offset_of(node), "unknown_filter", filter=node.name, suggestion=_closest(node.name, FILTERS))
             return
         if any(name.name == UNSUBSCRIBE_FIELD for name in node.find_all(nodes.Name)):
             self._report(offset_of(node), "link_filtered", field=UNSUBSCRIBE_FIELD)
         expected, found = FILTERS[node.name][1], len(node.args) + len(node.kwargs)
         if found != expected or node.kwargs or node.dyn_args or node.dyn_kwargs:
-            self._report(
-                offset_of(node), "filter_arguments", filter=node.name, expected=expected, found=found
-            )
+            self._report(offset_of(node), "filter_arguments", filter=node.name, expected=expected, found=found)
 
     def _check_comparison(self, node: nodes.Compare) -> None:
         self._check_expression(node.expr, is_text=True)
@@ -335,11 +331,7 @@ def _tags(tokens: list[LexedToken]) -> Iterator[tuple[LexedToken, list[LexedToke
 
 
 def _constant_item(node: nodes.Node) -> str:
-    is_text = (
-        isinstance(node, nodes.Getitem)
-        and isinstance(node.arg, nodes.Const)
-        and isinstance(node.arg.value, str)
-    )
+    is_text = isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str)
     return str(node.arg.value) if is_text else ""  # type: ignore[attr-defined]
 
 

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Model
 from app.models.types import Timestamp, enum_text
+from app.models.user import User
 
 
 class FieldType(StrEnum):
@@ -140,5 +141,7 @@ class Suppression(Model):
     source: Mapped[str] = mapped_column(String(200), default="", server_default="")
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id", ondelete="SET NULL"))
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+
+    created_by: Mapped[User | None] = relationship()
 
     __table_args__ = (UniqueConstraint("panel_id", "email", postgresql_nulls_not_distinct=True),)

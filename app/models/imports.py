@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from app.extensions import Model
 from app.models.contact import MailingList
 from app.models.types import Timestamp, enum_text
+from app.models.user import User
 
 
 class ImportStatus(StrEnum):
@@ -49,6 +50,8 @@ class Import(Model):
     id: Mapped[int] = mapped_column(primary_key=True)
     panel_id: Mapped[int] = mapped_column(ForeignKey("panel.id"), index=True)
     list_id: Mapped[int | None] = mapped_column(ForeignKey("mailing_list.id"))
+    list_name: Mapped[str | None] = mapped_column(String(100))
+    """A list to be made when the import is applied, so that a cancelled import leaves none behind."""
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id", ondelete="SET NULL"))
     filename: Mapped[str] = mapped_column(String(255))
     stored_path: Mapped[str]
@@ -56,19 +59,27 @@ class Import(Model):
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     encoding: Mapped[str] = mapped_column(String(40))
     delimiter: Mapped[str] = mapped_column(String(1))
+    has_header: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
+    """Whether line 1 names the columns; a bare list of addresses has none."""
     header: Mapped[list[str]] = mapped_column(JSONB)
+    """One name per column; made up («Columna 2») where the file gives none."""
     mapping: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default=text("'{}'"))
-    """Column index (as text) -> ``email``, ``name``, ``field:<key>`` or ``skip``."""
+    """Column index (as text) -> ``email``, ``name``, ``field:<key>`` or ``skip``. Fields that do not exist yet are made
+    when the import is applied."""
     status: Mapped[ImportStatus] = mapped_column(enum_text(ImportStatus), default=ImportStatus.UPLOADED)
     counts: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict, server_default=text("'{}'"))
     """Rows by :class:`RowOutcome`, and ``total``."""
     progress_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     error: Mapped[str | None]
+    """JSON: ``code`` and what its sentence needs (line, column …)."""
+    claim: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Raised by every claim: the fence against a worker that lost its lease."""
     lease_expires_at: Mapped[datetime | None] = mapped_column(Timestamp)
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
     finished_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
     mailing_list: Mapped[MailingList | None] = relationship()
+    created_by: Mapped[User | None] = relationship()
 
 
 class RowOutcome(StrEnum):
@@ -98,6 +109,6 @@ class ImportRow(Model):
     column: Mapped[int | None]
     """1-based column of the problem."""
     reason: Mapped[str | None] = mapped_column(String(40))
-    """Stable code of the problem; its sentence is made where it is shown."""
+    """Stable code of the problem (``duplicate:12``: of line 12); its sentence is made where it is shown."""
     cells: Mapped[list[str] | None] = mapped_column(JSONB)
     """The row as it stood in the file, for rejected rows only."""

@@ -24,12 +24,14 @@ def ensure_partitions(connection: Connection, day: date) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('chaski.partitions'))"))
     first = month_of(day)
     for table in PARTITIONED_TABLES:
+        # A bound without a zone would be read in the session's, and months made by two sessions could overlap.
+        midnight = " 00:00+00" if table == "event" else ""
         # Heap-only updates need room on the page: a delivery is updated twice.
         storage = " WITH (fillfactor = 60)" if table == "delivery" else ""
         connection.execute(
             text(
                 f"CREATE TABLE IF NOT EXISTS {partition_name(table, first)} PARTITION OF {table} "
-                f"FOR VALUES FROM ('{first}') TO ('{next_month(first)}'){storage}"
+                f"FOR VALUES FROM ('{first}{midnight}') TO ('{next_month(first)}{midnight}'){storage}"
             )
         )
 

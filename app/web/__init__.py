@@ -10,7 +10,7 @@ public      what recipients reach: open, click, unsubscribe; served by an applic
 
 from flask import Flask
 
-from app.web import campaigns, errors, formats, health, locale, security
+from app.web import accounts, campaigns, contacts, errors, formats, health, locale, panels, security, words
 
 
 def register(app: Flask) -> None:
@@ -18,7 +18,14 @@ def register(app: Flask) -> None:
     security.register(app)
     errors.register(app)
     formats.register(app)
-    for blueprint in (health.blueprint, campaigns.blueprint):
+    words.register(app)
+    for blueprint in (
+        health.blueprint,
+        accounts.blueprint,
+        panels.blueprint,
+        campaigns.blueprint,
+        *contacts.BLUEPRINTS,
+    ):
         app.register_blueprint(blueprint)
 
 

@@ -3,8 +3,10 @@
 from flask import Flask, render_template
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import DataError
 from werkzeug.exceptions import HTTPException
 
+from app.extensions import db
 from app.logs import get_logger
 
 log = get_logger(__name__)
@@ -20,6 +22,12 @@ def register(app: Flask) -> None:
         code = error.code or 500
         return _page(code, _sentences().get(code, error.description or "")), code
 
+    @app.errorhandler(DataError)
+    def unstorable(error: DataError) -> tuple[str, int]:
+        """Text with a NUL byte, a number beyond its column: nobody types those, so the sentence is general."""
+        db.session.rollback()
+        return _page(400, _sentences()[400]), 400
+
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> tuple[str, int]:
         log.error("request_failed", exc_info=error)
@@ -28,6 +36,7 @@ def register(app: Flask) -> None:
 
 def _sentences() -> dict[int, str]:
     return {
+        400: _("La solicitud contiene un valor que no se puede guardar. Revise lo que escribió e inténtelo de nuevo."),
         403: _("Su rol en esta plataforma no permite esta acción. Pídala a una persona con rol de gestión."),
         404: _("No encontramos lo que busca. Puede que se haya borrado o que el enlace esté incompleto."),
         405: _("Esta dirección no se puede usar así. Vuelva a la página anterior."),

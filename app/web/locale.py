@@ -1,6 +1,7 @@
-"""Language and time zone of a page: the person's, else the browser's, else the installation's."""
+"""Language and time zone of a page: the person's, else the one chosen on the log-in page, else the browser's, else the
+installation's."""
 
-from flask import current_app, g, has_request_context, request
+from flask import current_app, g, has_request_context, request, session
 from flask_login import current_user
 
 LOCALES = ("es", "en")
@@ -11,6 +12,8 @@ def select_locale() -> str:
         return str(current_app.config["BABEL_DEFAULT_LOCALE"])
     if current_user and current_user.is_authenticated:
         return str(current_user.locale)
+    if session.get("locale") in LOCALES:
+        return str(session["locale"])
     return request.accept_languages.best_match(LOCALES) or str(current_app.config["BABEL_DEFAULT_LOCALE"])
 
 

@@ -26,22 +26,22 @@ current_panel = cast(Panel, LocalProxy(lambda: g.panel))
 def panel_blueprint(name: str, import_name: str, *, prefix: str = "") -> Blueprint:
     """A blueprint whose routes all belong to one panel; ``url_for`` fills the panel in by itself."""
     blueprint = Blueprint(name, import_name, url_prefix=f"/p/<panel>{prefix}")
-    blueprint.url_value_preprocessor(_take_panel_slug)
-    blueprint.url_defaults(_fill_in_panel_slug)
-    blueprint.before_request(_enter_panel)
+    blueprint.url_value_preprocessor(take_panel_slug)
+    blueprint.url_defaults(fill_in_panel_slug)
+    blueprint.before_request(enter_panel)
     return blueprint
 
 
-def _take_panel_slug(_endpoint: str | None, values: dict[str, Any] | None) -> None:
+def take_panel_slug(_endpoint: str | None, values: dict[str, Any] | None) -> None:
     g.panel_slug = (values or {}).pop("panel", None)
 
 
-def _fill_in_panel_slug(_endpoint: str, values: dict[str, Any]) -> None:
+def fill_in_panel_slug(_endpoint: str, values: dict[str, Any]) -> None:
     if "panel" not in values and g.get("panel"):
         values["panel"] = g.panel.slug
 
 
-def _enter_panel() -> Any:
+def enter_panel() -> Any:
     if not current_user.is_authenticated:
         return login_manager.unauthorized()
     panel = db.session.scalar(select(Panel).where(Panel.slug == g.panel_slug))

@@ -34,8 +34,9 @@ def open_socket(endpoint: RelayEndpoint, *, helo_name: str) -> OpenSocket:
     except (OSError, smtplib.SMTPException, ssl.SSLError, UnicodeError) as error:
         raise RelayUnavailable(f"{endpoint.host}:{endpoint.port}: {error}") from error
     sock = client.sock
-    assert sock is not None
-    client.sock, client.file = None, None  # type: ignore[assignment]
+    if sock is None:
+        raise RelayUnavailable(f"{endpoint.host}:{endpoint.port}: the connection was closed while logging in")
+    client.sock, client.file = None, None
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setblocking(False)
     return OpenSocket(sock, pipelining="pipelining" in client.esmtp_features)

@@ -10,12 +10,12 @@ import socket
 import ssl
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from app.mail.replies import Stage
-
 from app.flow.submission import Answer, AnswerKind, OutgoingMessage
+from app.mail.replies import Stage
 
 MAX_REPLY_BYTES = 64 * 1024
 CLOSING = 421
@@ -40,6 +40,14 @@ STAGES = {
 }
 
 
+Refusal = tuple[int, str, Stage]
+
+
+def refused(message: OutgoingMessage, refusal: Refusal) -> Answer:
+    code, text, stage = refusal
+    return Answer(seq=message.seq, kind=AnswerKind.REPLIED, code=code, text=text, stage=stage)
+
+
 class ConnectionLost(Exception):
     """The relay closed, answered 421, went silent, or spoke nonsense; or our lease ended. ``relay_failed`` tells which."""
 
@@ -54,7 +62,7 @@ class Transaction:
     """One message on its way through the connection."""
 
     message: OutgoingMessage
-    refusal: tuple[int, str, Stage] | None = None
+    refusal: Refusal | None = None
     final_dot_at: int | None = None
     """Position in the stream behind the final dot; None until the content was queued."""
 
@@ -150,17 +158,18 @@ class SmtpConnection:
         if (self._owed or self._out) and now - self._heard_at > self.timeout_seconds:
             raise ConnectionLost(f"no answer from the relay for {self.timeout_seconds:.0f} s")
 
-    def abandon(self, lost: ConnectionLost) -> tuple[list[Answer], list[OutgoingMessage]]:
-        """After a loss: answers for messages that nobody can know about, and the messages that were provably not sent."""
+    def abandon(self, lost: ConnectionLost) -> tuple[list[Answer], list[tuple[OutgoingMessage, bool]]]:
+        """After a loss: answers for messages that nobody can know about, and the messages that were provably not sent,
+        each with whether it was the one in work."""
         self.close()
         answers: list[Answer] = []
-        unsent: list[OutgoingMessage] = []
+        unsent: list[tuple[OutgoingMessage, bool]] = []
         for transaction in (self._current, self._next):
             if transaction is None:
                 continue
             dot = transaction.final_dot_at
             if transaction.refusal is not None:
-                answers.append(self._refused(transaction))
+                answers.append(refused(transaction.message, transaction.refusal))
             elif dot is not None and self._written >= dot:
                 answers.append(
                     Answer(
@@ -171,7 +180,7 @@ class SmtpConnection:
                     )
                 )
             else:
-                unsent.append(transaction.message)
+                unsent.append((transaction.message, transaction is self._current))
         self._current = self._next = None
         return answers, unsent
 
@@ -180,10 +189,8 @@ class SmtpConnection:
 
     def quit(self) -> None:
         """Say goodbye without waiting for the answer."""
-        try:
+        with suppress(OSError):
             self.sock.send(b"QUIT\r\n")
-        except OSError:
-            pass
         self.close()
 
     # What goes out.
@@ -289,12 +296,13 @@ class SmtpConnection:
 
     def _end_refused(self, transaction: Transaction) -> None:
         """The transaction was refused before its content: reset it together with the next envelope."""
-        self.answers.append(self._refused(transaction))
+        if transaction.refusal is not None:
+            self.answers.append(refused(transaction.message, transaction.refusal))
         self._advance(reset=True)
 
     def _finish(self, transaction: Transaction, code: int, text: str) -> None:
         if transaction.refusal is not None:
-            self.answers.append(self._refused(transaction))
+            self.answers.append(refused(transaction.message, transaction.refusal))
         else:
             self.answers.append(
                 Answer(
@@ -318,9 +326,3 @@ class SmtpConnection:
             self._queue_envelope(following)
         if following is None:
             self.idle_since = time.monotonic()
-
-    @staticmethod
-    def _refused(transaction: Transaction) -> Answer:
-        assert transaction.refusal is not None
-        code, text, stage = transaction.refusal
-        return Answer(seq=transaction.message.seq, kind=AnswerKind.REPLIED, code=code, text=text, stage=stage)

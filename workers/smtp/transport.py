@@ -10,11 +10,10 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 
-from app.mail.replies import Stage
-
 from app.flow.relays import RelayEndpoint
 from app.flow.submission import Answer, AnswerKind, Lease, OutgoingMessage
 from app.logs import get_logger
+from app.mail.replies import Stage
 from workers.smtp.connecting import RelayUnavailable
 from workers.smtp.connection import CLOSING, ConnectionLost, SmtpConnection
 from workers.smtp.pool import ConnectionPool
@@ -55,7 +54,6 @@ class _Run:
         self._again: deque[OutgoingMessage] = deque()
         self._tries: Counter[int] = Counter()
         self._answers: list[Answer] = []
-        self._exhausted = False
         self._unavailable: RelayUnavailable | None = None
 
     def to_the_end(self) -> list[Answer]:
@@ -81,9 +79,13 @@ class _Run:
             self._stop_for_lost_lease()
             return False
         self._retire_worn_out()
-        while (connection := self._hungry()) is not None:
+        while self._may_take():
             message = self._next_message()
             if message is None:
+                break
+            connection = self._hungry() or self._open()
+            if connection is None:
+                self._again.appendleft(message)
                 break
             self._guarded(connection, lambda c=connection, m=message: self._begin(c, m))  # type: ignore[misc]
         if self._unavailable is not None and not self._connections:
@@ -91,23 +93,21 @@ class _Run:
             return False
         return any(not connection.is_idle for connection in self._connections)
 
+    def _may_take(self) -> bool:
+        """Whether a connection wants a message, or another one may be opened."""
+        may_open = len(self._connections) < self._endpoint.connections and self._unavailable is None
+        return may_open or self._hungry() is not None
+
     def _hungry(self) -> SmtpConnection | None:
         for connection in self._connections:
             if connection.wants_message and connection.messages_begun < self._endpoint.messages_per_connection:
                 return connection
-        if len(self._connections) < self._endpoint.connections and self._has_more() and self._unavailable is None:
-            return self._open()
         return None
-
-    def _has_more(self) -> bool:
-        return bool(self._again) or not self._exhausted
 
     def _next_message(self) -> OutgoingMessage | None:
         if self._again:
             return self._again.popleft()
-        message = next(self._messages, None)
-        self._exhausted = message is None
-        return message
+        return next(self._messages, None)
 
     def _open(self) -> SmtpConnection | None:
         try:
@@ -128,7 +128,6 @@ class _Run:
     # Serving.
 
     def _begin(self, connection: SmtpConnection, message: OutgoingMessage) -> None:
-        self._tries[message.seq] += 1
         connection.begin(message)
         self._flush(connection)
 
@@ -171,7 +170,9 @@ class _Run:
         self._answers += answers
         if lost.relay_failed:
             log.warning("relay_connection_lost", relay=self._endpoint.key, reason=str(lost), unsent=len(unsent))
-        for message in unsent:
+        for message, was_current in unsent:
+            # Only the message in work can have been the reason; the one behind it stood in the queue.
+            self._tries[message.seq] += was_current
             if self._tries[message.seq] < TRIES_PER_MESSAGE:
                 self._again.append(message)
             else:

@@ -1,0 +1,52 @@
+"""What people see of an import: its rows by outcome, and the rejected ones as a file."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Select, select
+
+from app.flow.importing.guess import EMAIL, FIELD_PREFIX, NAME
+from app.flow.sessions import AnySession
+from app.models import Import, ImportRow, RowOutcome
+
+REJECTED = (RowOutcome.INVALID, RowOutcome.DUPLICATE)
+MAILED = (RowOutcome.NEW, RowOutcome.CHANGED, RowOutcome.UNCHANGED)
+"""People who are on the list after the import and may be mailed."""
+KEPT_UNMAILED = (RowOutcome.SUPPRESSED, RowOutcome.UNSUBSCRIBED)
+ROWS_PER_READ = 5000
+
+
+def total(counts: Mapping[str, int], *outcomes: RowOutcome) -> int:
+    return sum(counts.get(outcome.value, 0) for outcome in outcomes)
+
+
+def rows_of(job: Import, outcome: RowOutcome | None) -> Select[Any]:
+    """Rows of the import, for paging by line."""
+    statement = select(ImportRow).where(ImportRow.import_id == job.id)
+    return statement if outcome is None else statement.where(ImportRow.outcome == outcome)
+
+
+def rejected_rows(session: AnySession, job: Import) -> Iterator[Any]:
+    """All rejected rows (as :class:`ImportRow` has them) in the file's order, some thousands in memory at a time."""
+    import_id, line = job.id, 0
+    while True:
+        statement = (
+            select(*ImportRow.__table__.columns)
+            .where(ImportRow.import_id == import_id, ImportRow.outcome.in_(REJECTED), ImportRow.line > line)
+            .order_by(ImportRow.line)
+            .limit(ROWS_PER_READ)
+        )
+        rows = session.execute(statement).all()
+        if not rows:
+            return
+        yield from rows
+        line = rows[-1].line
+
+
+def original_cells(job: Import, row: Any) -> list[str]:
+    """The row as the file has it. Duplicates were valid rows, of which only the imported columns are kept."""
+    if row.cells is not None:
+        return list(row.cells)
+    kept: dict[str, Any] = {EMAIL: row.email, NAME: row.name}
+    kept.update({FIELD_PREFIX + key: value for key, value in row.fields.items()})
+    return [str(kept.get(job.mapping.get(str(index), ""), "")) for index in range(len(job.header))]

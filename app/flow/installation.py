@@ -1,0 +1,80 @@
+"""The whole installation at one glance, for administrators: which version, and are its parts alive?"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import redis
+from sqlalchemy import text
+
+from app.config import Settings
+from app.flow.sessions import AnySession
+from app.version import version
+
+DISPATCHER_LOCK = 0x43_48_41_53_4B_49
+"""Advisory lock of the active dispatcher (`workers.dispatcher.LOCK_KEY`; a test holds the two together)."""
+WORKER_HEARTBEATS = "chaski:__heartbeats__"
+"""Dramatiq's sorted set: each process on the broker with the time of its last sign of life, in ms."""
+HEARTBEAT_SECONDS = 15
+REDIS_TIMEOUT_SECONDS = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstallationState:
+    version: str
+    database_version: str
+    database_embedded: bool
+    broker_reachable: bool
+    broker_embedded: bool
+    dispatcher_active: bool
+    workers_alive: bool | None
+    """None where the broker can't tell (RabbitMQ, or out of reach)."""
+
+
+def installation_state(session: AnySession, settings: Settings) -> InstallationState:
+    reachable, alive = broker_state(settings)
+    return InstallationState(
+        version=version(),
+        database_version=str(session.scalar(text("SHOW server_version"))).split(" ")[0],
+        database_embedded=database_embedded(settings),
+        broker_reachable=reachable,
+        broker_embedded=broker_embedded(settings),
+        dispatcher_active=dispatcher_active(session),
+        workers_alive=alive,
+    )
+
+
+def database_embedded(settings: Settings) -> bool:
+    """Whether it is the PostgreSQL that ``script/server`` keeps in ``var``: reached through a socket, not by a host name."""
+    return "@/" in settings.database_url and (Path(settings.var_dir) / "postgres").is_dir()
+
+
+def broker_embedded(settings: Settings) -> bool:
+    return "@127.0.0.1:" in settings.broker_url and (Path(settings.var_dir) / "redis").is_dir()
+
+
+def dispatcher_active(session: AnySession) -> bool:
+    """Whether some process of this database holds the dispatcher's lock."""
+    held = session.scalar(
+        text(
+            "SELECT EXISTS (SELECT 1 FROM pg_locks l JOIN pg_database d ON d.oid = l.database "
+            "WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
+            "AND (l.classid::bigint << 32) | l.objid::bigint = :key)"
+        ),
+        {"key": DISPATCHER_LOCK},
+    )
+    return bool(held)
+
+
+def broker_state(settings: Settings) -> tuple[bool, bool | None]:
+    """Whether Redis answers, and whether a process fetched work from it lately."""
+    url = settings.broker_url if settings.broker_url.startswith(("redis", "unix")) else settings.redis_url
+    try:
+        with redis.Redis.from_url(
+            url, socket_timeout=REDIS_TIMEOUT_SECONDS, socket_connect_timeout=REDIS_TIMEOUT_SECONDS
+        ) as client:
+            since_ms = (datetime.now(UTC).timestamp() - HEARTBEAT_SECONDS) * 1000
+            alive = client.zcount(WORKER_HEARTBEATS, since_ms, "+inf")
+    except redis.RedisError:
+        return False, None
+    return True, (alive > 0 if url == settings.broker_url else None)

@@ -1,0 +1,7 @@
+"""Benches: the real path, measured from outside. ``script/bench send|audience|track``, one line of JSON each.
+
+stage     a throw-away installation with a panel, contacts and the 20 kB campaign
+send      claimed, rendered, signed, accepted by a sink, recorded; and the raw limit in the same run
+audience  freezing a campaign's recipients
+track     opens and clicks over HTTP, until they stand in the database
+"""

@@ -1,0 +1,215 @@
+"""``script/chaos``: a campaign to the practice relay while workers and the dispatcher are killed (SIGKILL) at random
+moments, Redis is flushed twice and PostgreSQL restarted once. Counted at the relay by Message-ID and recipient.
+
+Ends with one line of JSON and exit code 1 where anyone was lost, got it twice, or is unknown.
+"""
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from app.extensions import db
+from app.flow import composing
+from app.mail.tokens import TokenMaker, message_id
+from app.models import Campaign, CampaignStatus
+from ops.bench import stage as stages
+from ops.supervise import BackOff, Supervisor
+
+# Everything that waits for a time waits shorter, so that a run takes minutes; the order of things is the same.
+ENVIRONMENT = {
+    "LEASE_SECONDS": "12",
+    "RING_AGAIN_SECONDS": "3",
+    "RECONCILE_GRACE_SECONDS": "4",
+    "FIRST_RETRY_SECONDS": "2",
+    "MAX_RETRY_WAIT_SECONDS": "10",
+    "RELAY_FAILURES_BEFORE_PAUSE": "1000",
+    "BATCH_SIZE": "200",
+    "CHUNK_SIZE": "50",
+    "SENDER_PROCESSES": "2",
+    "SENDER_THREADS": "2",
+}
+VICTIMS = ("sender", "sender", "sender", "worker", "dispatcher")
+"""What a kill may hit, as often as its weight; within a process group any member may be it."""
+
+LIMIT_SECONDS = 1800
+
+
+class Chaos:
+    """One run. ``seed`` decides moments and victims, as far as the machine's timing lets it."""
+
+    def __init__(self, stage: stages.Stage, recipients: int, kills: int, seed: int, log: Path) -> None:
+        self.stage = stage
+        self.recipients = recipients
+        self.kills = kills
+        self.random = random.Random(seed)
+        self.log = log
+        self.done = Counter[str]()
+        self.redis = Redis.from_url(stage.app.extensions["settings"].redis_url)
+
+    def run(self) -> dict[str, Any]:
+        panel = stages.make_panel(self.stage.app)
+        campaign = stages.make_campaign(panel, stages.make_contacts(panel, self.recipients))
+        # Slow enough that the campaign is in mid-flight for the whole run of kills.
+        campaign.rate_per_hour = max(3600, int(self.recipients / (self.kills * 1.5) * 3600))
+        campaign.status, campaign.scheduled_at = CampaignStatus.SCHEDULED, text("now()")  # type: ignore[assignment]
+        db.session.commit()
+        campaign_id = campaign.id
+        started = time.monotonic()
+        names = ["practice", "dispatcher", "sender", "worker"]
+        quick = BackOff(first_seconds=0.2, longest_seconds=1.0)
+        with self.log.open("wb") as output:
+            supervisor = self.stage.installation.start_processes(
+                names, output=output, environment=ENVIRONMENT, back_off=quick
+            )
+            try:
+                self.wreck(supervisor, campaign_id, started)
+                self.lift_limit(campaign_id)
+                self.wait_for_end(campaign_id, started)
+            finally:
+                supervisor.stop()
+        return {**self.verdict(campaign_id), **self.done, "seconds": round(time.monotonic() - started, 1)}
+
+    # Breaking things.
+
+    def wreck(self, supervisor: Supervisor, campaign_id: int, started: float) -> None:
+        """All kills, with the flushes and the restart in between, while mail is going out."""
+        self.wait_for_first_mail(campaign_id, started)
+        deeds = ["kill"] * self.kills + ["flush"] * 2 + ["restart"]
+        self.random.shuffle(deeds)
+        for deed in deeds:
+            time.sleep(self.random.uniform(0.3, 2.0))
+            {"kill": self.kill, "flush": self.flush, "restart": self.restart}[deed](supervisor)
+
+    def kill(self, supervisor: Supervisor) -> None:
+        while True:
+            pids = supervisor.pids(self.random.choice(VICTIMS))
+            if pids:
+                break
+            time.sleep(0.1)
+        name = next(n for n in supervisor.names if set(supervisor.pids(n)) & set(pids))
+        supervisor.kill(name, pid=self.random.choice(pids))
+        self.done["kills"] += 1
+        self.done[f"killed_{name}"] += 1
+
+    def flush(self, _supervisor: Supervisor) -> None:
+        self.redis.flushall()
+        self.done["flushes"] += 1
+
+    def restart(self, _supervisor: Supervisor) -> None:
+        """A crash, not a shutdown: SIGKILL to the postmaster, then recovery from the log."""
+        postgres = self.stage.installation.postgres
+        if postgres is None:
+            raise RuntimeError("chaos needs the embedded PostgreSQL")
+        db.session.remove()
+        db.engine.dispose()
+        postgres.kill()
+        time.sleep(1.0)
+        postgres.start()
+        self.done["restarts"] += 1
+
+    # Watching.
+
+    def ask(self, statement: str, campaign_id: int) -> Any:
+        """One row; patient with a database that is coming back."""
+        while True:
+            try:
+                row = db.session.execute(text(statement), {"id": campaign_id}).one()
+                db.session.rollback()
+                return row
+            except DBAPIError:
+                db.session.remove()
+                time.sleep(0.3)
+
+    def wait_for_first_mail(self, campaign_id: int, started: float) -> None:
+        while not self.ask("SELECT coalesce(sum(accepted), 0) FROM batch WHERE campaign_id = :id", campaign_id)[0]:
+            self.check_time(started)
+            time.sleep(0.2)
+
+    def lift_limit(self, campaign_id: int) -> None:
+        campaign = db.session.get_one(Campaign, campaign_id, populate_existing=True)
+        self.done["accepted_while_wrecking"] = int(
+            self.ask("SELECT sum(accepted) FROM batch WHERE campaign_id = :id", campaign_id)[0]
+        )
+        campaign.rate_per_hour = None
+        db.session.commit()
+
+    def wait_for_end(self, campaign_id: int, started: float) -> None:
+        while True:
+            row = self.ask("SELECT status, status_reason FROM campaign WHERE id = :id", campaign_id)
+            if row.status == "finished":
+                return
+            if row.status == "paused":
+                raise RuntimeError(f"the campaign paused itself: {row.status_reason}")
+            self.check_time(started)
+            time.sleep(0.5)
+
+    def check_time(self, started: float) -> None:
+        if time.monotonic() - started > LIMIT_SECONDS:
+            raise RuntimeError(f"not finished after {LIMIT_SECONDS} s; the log ends:\n{self.log.read_text()[-4000:]}")
+
+    # Counting.
+
+    def verdict(self, campaign_id: int) -> dict[str, int]:
+        """What the relay holds against who was planned."""
+        settings = self.stage.app.extensions["settings"]
+        tokens = TokenMaker(composing.token_key(settings), campaign_id)
+        planned = {
+            (email, message_id(tokens.token(seq), stages.SENDING_DOMAIN))
+            for seq, email in db.session.execute(
+                text("SELECT seq, email FROM delivery WHERE campaign_id = :id"), {"id": campaign_id}
+            )
+        }
+        taken = Counter(
+            (row.rcpt_to, row.message_id)
+            for row in db.session.execute(text("SELECT rcpt_to, message_id FROM practice_message"))
+        )
+        statuses = Counter(
+            {
+                status: int(total)
+                for status, total in db.session.execute(
+                    text("SELECT status::text, count(*) FROM delivery WHERE campaign_id = :id GROUP BY 1"),
+                    {"id": campaign_id},
+                )
+            }
+        )
+        return {
+            "planned": len(planned),
+            "accepted": statuses["accepted"],
+            "captured": sum(taken.values()),
+            "lost": len(planned - taken.keys()),
+            "duplicated": sum(taken.values()) - len(taken),
+            "foreign": len(taken.keys() - planned),
+            "unknown": statuses["unknown"],
+            "not_accepted": len(planned) - statuses["accepted"],
+        }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="script/chaos", description=__doc__)
+    parser.add_argument("--recipients", type=int, default=20_000)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    options = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory(prefix="chaski-chaos-") as directory,
+        stages.stage(environment=ENVIRONMENT) as stage,
+    ):
+        chaos = Chaos(stage, options.recipients, options.kills, options.seed, Path(directory) / "log")
+        result = {**chaos.run(), "seed": options.seed}
+    print(json.dumps(result))
+    wrong = ("lost", "duplicated", "foreign", "unknown", "not_accepted")
+    return 1 if any(result[name] for name in wrong) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

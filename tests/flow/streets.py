@@ -1,0 +1,33 @@
+"""A street for tests: the real one, without Redis where a test needs no rates."""
+
+from app.config import Settings
+from app.flow import composing
+from app.flow.relays import endpoint_of
+from app.flow.sending import Street, Transport
+from app.flow.sessions import AnySession
+from app.mail.tokens import TokenMaker, message_id
+from app.models import Campaign, Panel
+from workers.smtp.pool import ConnectionPool
+from workers.smtp.transport import SmtpTransport
+
+
+def street(settings: Settings, transport: Transport | None = None, worker: str = "test") -> Street:
+    pool = ConnectionPool("[127.0.0.1]")
+
+    def endpoint(session: AnySession, campaign_id: int):  # type: ignore[no-untyped-def]
+        panel = session.get_one(Panel, session.get_one(Campaign, campaign_id).panel_id, populate_existing=True)
+        return endpoint_of(panel, settings)
+
+    return Street(
+        settings=settings,
+        worker=worker,
+        compose=composing.Compositions(settings).of,
+        endpoint=endpoint,
+        transport=lambda endpoint: transport or SmtpTransport(endpoint, pool),
+        reserve=lambda _session, _campaign, wanted: (wanted, 0.0),
+    )
+
+
+def message_id_of(settings: Settings, campaign: Campaign, seq: int) -> str:
+    tokens = TokenMaker(composing.token_key(settings), campaign.id)
+    return message_id(tokens.token(seq), campaign.from_email.rpartition("@")[2])
