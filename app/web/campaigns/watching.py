@@ -1,12 +1,9 @@
 """Live page, report, recipients, download."""
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import abort, render_template, request, stream_with_context
+from flask import abort, render_template, request
 from flask_babel import format_datetime
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
@@ -17,6 +14,7 @@ from app.models import Campaign, Delivery, SkipReason
 from app.web.campaigns import blueprint
 from app.web.campaigns.sentences import delivery_name, figure_names, reaction_names, skip_name
 from app.web.campaigns.writing import redirect_to
+from app.web.contacts.csv_answer import csv_answer
 from app.web.paging import page_by_key
 from app.web.scope import get_or_404
 
@@ -117,20 +115,12 @@ def person(campaign_id: int, seq: int) -> str:
 
 @blueprint.get("/<int:campaign_id>/destinatarios.csv")
 def download(campaign_id: int) -> Response:
-    """All recipients as a file for spreadsheets: UTF-8 with a byte order mark, streamed."""
+    """All recipients as a file for spreadsheets, streamed."""
     campaign = get_or_404(Campaign, campaign_id)
     if campaign.frozen_on is None:
         abort(404)
-    name = f"campana-{campaign.id}-destinatarios.csv"
-    response = Response(stream_with_context(csv_lines(campaign)), mimetype="text/csv; charset=utf-8")
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
-
-
-def csv_lines(campaign: Campaign) -> Iterator[str]:
-    yield "\ufeff" + csv_line(csv_header())
-    for row in recipients.export_rows(db.session, campaign):
-        yield csv_line(csv_cells(row))
+    rows = (csv_cells(row) for row in recipients.export_rows(db.session, campaign))
+    return csv_answer(f"campana-{campaign.id}-destinatarios.csv", csv_header(), rows)
 
 
 def csv_header() -> list[str]:
@@ -168,14 +158,3 @@ def csv_cells(row: Any) -> list[Any]:
 def spreadsheet_time(moment: datetime | None) -> str:
     """In the panel's zone, in the one order that sorts."""
     return format_datetime(moment, "yyyy-MM-dd HH:mm:ss") if moment else ""
-
-
-def csv_line(cells: Iterable[Any]) -> str:
-    line = io.StringIO()
-    csv.writer(line).writerow([defused(cell) for cell in cells])
-    return line.getvalue()
-
-
-def defused(cell: Any) -> Any:
-    """A text that a spreadsheet would take for a formula gets an apostrophe in front (OWASP: CSV injection)."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
