@@ -6,7 +6,9 @@ One module per noun; each has ``group``, a click group (or command), listed here
 import click
 from flask import Flask
 
-COMMANDS: tuple[click.Command, ...] = ()
+from app.commands import campaign
+
+COMMANDS: tuple[click.Command, ...] = (campaign.group,)
 
 
 def register(app: Flask) -> None:
