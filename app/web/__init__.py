@@ -10,7 +10,22 @@ public      what recipients reach: open, click, unsubscribe; served by an applic
 
 from flask import Flask
 
-from app.web import accounts, campaigns, contacts, errors, formats, health, locale, panels, security, words
+from app.web import (
+    accounts,
+    campaigns,
+    contacts,
+    domains,
+    errors,
+    formats,
+    health,
+    locale,
+    panels,
+    relays,
+    security,
+    settings,
+    users,
+    words,
+)
 
 
 def register(app: Flask) -> None:
@@ -24,6 +39,11 @@ def register(app: Flask) -> None:
         accounts.blueprint,
         panels.blueprint,
         campaigns.blueprint,
+        settings.blueprint,
+        domains.blueprint,
+        domains.public_keys,
+        relays.blueprint,
+        users.blueprint,
         *contacts.BLUEPRINTS,
     ):
         app.register_blueprint(blueprint)

@@ -4,6 +4,7 @@
 
 (() => {
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const numbers = new Intl.NumberFormat(document.documentElement.lang, { useGrouping: "always" });
   const timeAxis = {
     type: "time",
     axisLabel: {
@@ -16,9 +17,9 @@
     animation: !calm,
     grid: { left: 8, right: 16, top: 28, bottom: 8, containLabel: true },
     // Rich text is drawn on the canvas: a tooltip made of HTML would need inline styles, which our policy forbids.
-    tooltip: { trigger: "axis", renderMode: "richText" },
+    tooltip: { trigger: "axis", renderMode: "richText", valueFormatter: (value) => numbers.format(value) },
     xAxis: timeAxis,
-    yAxis: { type: "value", minInterval: 1 },
+    yAxis: { type: "value", minInterval: 1, axisLabel: { formatter: (value) => numbers.format(value) } },
   };
   const colours = getComputedStyle(document.documentElement);
   const primary = colours.getPropertyValue("--tblr-primary").trim() || "#1d5a9e";
