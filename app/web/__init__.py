@@ -12,6 +12,7 @@ from flask import Flask
 
 from app.web import (
     accounts,
+    campaigns,
     contacts,
     domains,
     errors,
@@ -39,6 +40,7 @@ def register(app: Flask) -> None:
         accounts.blueprint,
         panels.blueprint,
         practice.blueprint,
+        campaigns.blueprint,
         settings.blueprint,
         domains.blueprint,
         domains.public_keys,
