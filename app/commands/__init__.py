@@ -6,7 +6,9 @@ One module per noun; each has ``group``, a click group (or command), listed here
 import click
 from flask import Flask
 
-COMMANDS: tuple[click.Command, ...] = ()
+from app.commands import contacts
+
+COMMANDS: tuple[click.Command, ...] = (contacts.group, contacts.lists_group)
 
 
 def register(app: Flask) -> None:
