@@ -1,7 +1,6 @@
 """Numbers, times and sizes as people read them; template filters and globals."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from flask import Flask
 from flask_babel import format_datetime, format_decimal, format_timedelta, get_locale
@@ -48,13 +47,7 @@ def register(app: Flask) -> None:
     for filter_ in (when, ago, number, percent, file_size, duration):
         app.add_template_filter(filter_)
 
-    @app.context_processor
-    def globals_() -> dict[str, Any]:
-        return {
-            "may": may,
-            "Role": Role,
-            "here": here,
-            "_": _,
-            "get_locale": get_locale,
-            "endpoints": app.view_functions,
-        }
+    # Globals, not a context processor: imported macros see no context.
+    app.jinja_env.globals.update(
+        may=may, Role=Role, here=here, get_locale=get_locale, endpoints=app.view_functions, _=_
+    )
