@@ -45,7 +45,8 @@ class Installation:
 
     Parameters:
       var: where it keeps everything that it writes.
-      host, port: where the web listens. The port must be free; `ops.ports` finds one.
+      host, port: where the web listens. The port must be free (`ops.ports` finds one) and may be set until the
+        services start.
       durable: False makes the embedded PostgreSQL faster and forgetful in a power cut (tests).
       environ: settings given here win over what would be started or made (DATABASE_URL, BROKER_URL, SECRET_KEY, …).
     """
@@ -155,7 +156,7 @@ class Installation:
             raise InstallationError(f"The first data could not be written:\n{done.stdout}{done.stderr}")
         said = [line for line in done.stdout.splitlines() if line.startswith("{")]
         told = json.loads(said[-1]) if said else {}
-        return {name: str(told[name]) for name in ("login", "password") if told.get(name)}
+        return {name: str(told[name]) for name in ("login", "password")} if told.get("password") else {}
 
     def flask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run one of the platform's commands on this installation."""

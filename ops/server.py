@@ -20,7 +20,16 @@ from ops.services.instance import var_dir
 
 DEFAULT_PORT = 8025
 _HEALTHY_WITHIN_SECONDS = 90.0
-_EXPECTED = (AssetError, CatalogueError, InstallationError, MigrationError, PortError, ProcfileError, ServiceError)
+_EXPECTED = (
+    argparse.ArgumentTypeError,
+    AssetError,
+    CatalogueError,
+    InstallationError,
+    MigrationError,
+    PortError,
+    ProcfileError,
+    ServiceError,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,8 +79,8 @@ def _say(text: str) -> None:
 
 
 def serve(options: argparse.Namespace) -> int:
-    port = _choose_port(options)
-    with Installation(var_dir(), host=options.host, port=port) as installation:
+    with Installation(var_dir(), host=options.host) as installation:
+        installation.port = _choose_port(options)
         login = _set_up(installation)
         if options.setup_only:
             _show(["Chaski is set up. Start it with script/server.", *_first_login(login)])

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import text
@@ -99,8 +99,8 @@ def judge(answer: Answer, delivery: Marked, settings: Settings, now: datetime) -
         max_wait_seconds=settings.max_retry_wait_seconds,
         jitter=answer.seq % 100 / 100,
     )
-    age = now + wait - delivery.first_attempt_at
-    if gives_up(age, max_age_seconds=settings.max_retry_age_seconds):
+    max_age = timedelta(seconds=settings.max_retry_age_seconds)
+    if gives_up(delivery.first_attempt_at, now + wait, max_age=max_age):
         return _Row(answer.seq, DeliveryStatus.FAILED, answer.code, reply, None, answer.stage)
     return _Row(answer.seq, status, answer.code, reply, now + wait, answer.stage)
 

@@ -1,8 +1,8 @@
 """A checked merge template compiled into a plan: literals encoded once, fields evaluated per recipient.
 
 The plan is made of closures over the few kinds of node that `templates.check_template` lets pass. No code is
-generated and none is run in a sandbox: what has no branch here can't happen. It takes a third of the time of
-Jinja2's compiled template, whose context alone costs more than ten fields here.
+generated and none is run in a sandbox: what has no branch here can't happen. For ten fields it takes half the
+time of Jinja2's compiled template with a `finalize` that encodes (9 and 17 microseconds).
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -127,7 +127,9 @@ def _reason(code: int, enhanced: str, text: str, stage: Stage) -> Reason:
     by_enhanced = BY_ENHANCED.get(enhanced[2:])
     if stage == Stage.MAIL_FROM and code >= 500 and Reason.MESSAGE_TOO_BIG not in (by_enhanced, by_words):
         return Reason.SENDER_REFUSED
-    return by_enhanced or by_words or BY_CODE.get(code) or Reason.OTHER
+    # A detail of 0 means "other or undefined" (RFC 3463 §2): words say more.
+    by_text = by_words or by_enhanced if enhanced.endswith(".0") else by_enhanced or by_words
+    return by_text or BY_CODE.get(code) or Reason.OTHER
 
 
 def _reason_by_words(text: str) -> Reason | None:

@@ -1,7 +1,8 @@
 """Group commit: while one transaction is being written, the messages of all connections wait for the next one.
 
-No timer: an idle relay stores a message at once, a busy one some dozens per transaction. Each message gets its id before
-it is written, so that a transaction whose end a broken connection hid is simply written again.
+A lone client's message is stored at once. Where several clients were seen at work, the next transaction waits some
+milliseconds for all of them, since a commit costs as much as five messages. Each message gets its id before it is
+written, so that a transaction whose end a broken connection hid is simply written again.
 """
 
 import asyncio
@@ -21,6 +22,8 @@ log = get_logger(__name__)
 
 MAX_BATCH_MESSAGES = 200
 MAX_BATCH_BYTES = 16 * 1024 * 1024
+GATHER_SECONDS = 0.004
+"""How long a transaction waits for the clients that the last one saw."""
 PATIENCE_SECONDS = 5.0
 """How long a message waits for PostgreSQL to come back before it is answered 451."""
 FIRST_WAIT_SECONDS = 0.1
@@ -85,7 +88,8 @@ class MessageCollector:
         self._batch: list[_Waiting] = []
         self._bell = asyncio.Event()
         self._connection: AsyncConnection | None = None
-        self._panel_ids: dict[str, int] = {}
+        self._expected = 1
+        """Messages to gather before writing: how many clients were at work during the last transaction."""
         self._is_away = False
         self._is_closing = False
         self._writer: asyncio.Task[None] | None = None
@@ -113,21 +117,17 @@ class MessageCollector:
         deadline = loop.time() + self._patience_seconds
         waiting = _Waiting(panel_id, mail_from, rcpt_to, raw, identity, deadline, loop.create_future())
         self._waiting.append(waiting)
-        self._bell.set()
+        if len(self._waiting) in (1, self._expected):
+            self._bell.set()
         return await waiting.answered
 
     async def panel_id_of(self, slug: str) -> int | None:
-        """The panel's id; remembered, so that a connection of its own is cheap. Raises :class:`StoreUnavailable`."""
-        if slug not in self._panel_ids:
-            try:
-                async with await self._connect() as connection:
-                    found = await practice.panel_id_of(connection, slug)
-            except psycopg.OperationalError as error:
-                raise StoreUnavailable from error
-            if found is None:
-                return None
-            self._panel_ids[slug] = found
-        return self._panel_ids[slug]
+        """The panel's id. Asked once per client, on a connection of its own. Raises :class:`StoreUnavailable`."""
+        try:
+            async with await self._connect() as connection:
+                return await practice.panel_id_of(connection, slug)
+        except psycopg.OperationalError as error:
+            raise StoreUnavailable from error
 
     async def _connect(self) -> AsyncConnection:
         return await AsyncConnection.connect(
@@ -158,13 +158,20 @@ class MessageCollector:
                 wait_seconds = FIRST_WAIT_SECONDS
 
     async def _has_work(self) -> bool:
-        """Wait for messages; False once the relay is closing and everything is stored."""
+        """Wait for messages, and a moment for more; False once the relay is closing and everything is stored."""
         while not (self._batch or self._waiting):
             if self._is_closing:
                 return False
-            self._bell.clear()
-            await self._bell.wait()
+            await self._ring(None)
+        if len(self._waiting) < self._expected and not (self._batch or self._is_closing):
+            await self._ring(GATHER_SECONDS)
         return True
+
+    async def _ring(self, timeout_seconds: float | None) -> None:
+        self._bell.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self._bell.wait()
 
     async def _write_batch(self) -> None:
         connection = self._connection = self._connection or await self._connect()
@@ -175,6 +182,7 @@ class MessageCollector:
             raise
         except psycopg.Error:
             await self._write_one_by_one(connection)
+        self._expected = min((len(self._batch) + len(self._waiting) + 1) // 2, MAX_BATCH_MESSAGES)
         self._batch = []
 
     def _take(self) -> list[_Waiting]:
@@ -196,7 +204,6 @@ class MessageCollector:
                 raise
             except psycopg.Error as error:
                 log.warning("practice_message_refused", panel_id=one.panel_id, error=str(error))
-                self._panel_ids.clear()
                 one.settle(NotStorable())
             self._batch.pop(0)
 

@@ -122,7 +122,7 @@ class PracticeConnection(SMTP):
         if match := _NULL_SENDER.fullmatch(arg):
             return "<>", match[1] or ""
         address, rest = super()._getaddr(arg)
-        return address, rest
+        return (address, rest) if address is not None and "@" in address else (None, None)
 
     async def smtp_DATA(self, arg: str | None) -> None:
         if await self._must_not_send_content(arg):

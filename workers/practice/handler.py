@@ -76,8 +76,8 @@ class PracticeHandler:
         address: str,
         _options: list[str],
     ) -> str:
-        if len(address) > MAX_ADDRESS_CHARACTERS:
-            return "553 5.1.3 Address too long"
+        if address == "<>" or len(address) > MAX_ADDRESS_CHARACTERS:
+            return "553 5.1.3 Bad recipient address"
         if len(envelope.rcpt_tos) >= MAX_RECIPIENTS:
             return "452 4.5.3 Too many recipients"
         answer = self._answer_now(server, address)

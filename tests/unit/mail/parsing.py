@@ -45,4 +45,7 @@ def dkim_verifies(wire: bytes, records: Mapping[str, str], index: int = 0) -> bo
         record = records.get(name.decode().rstrip("."))
         return record.encode() if record else None
 
-    return bool(dkim.DKIM(wire).verify(index, dnsfunc=txt))
+    try:
+        return bool(dkim.DKIM(wire).verify(index, dnsfunc=txt))
+    except dkim.ValidationError:  # for a wrong body hash; a wrong signature is answered with False
+        return False
