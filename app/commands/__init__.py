@@ -6,9 +6,9 @@ One module per noun; each has ``group``, a click group (or command), listed here
 import click
 from flask import Flask
 
-from app.commands import contacts
+from app.commands import contacts, seed, users
 
-COMMANDS: tuple[click.Command, ...] = (contacts.group, contacts.lists_group)
+COMMANDS: tuple[click.Command, ...] = (contacts.group, contacts.lists_group, seed.group, users.group)
 
 
 def register(app: Flask) -> None:

@@ -10,7 +10,21 @@ public      what recipients reach: open, click, unsubscribe; served by an applic
 
 from flask import Flask
 
-from app.web import accounts, contacts, errors, formats, health, locale, panels, security, words
+from app.web import (
+    accounts,
+    contacts,
+    domains,
+    errors,
+    formats,
+    health,
+    locale,
+    panels,
+    relays,
+    security,
+    settings,
+    users,
+    words,
+)
 
 
 def register(app: Flask) -> None:
@@ -23,6 +37,11 @@ def register(app: Flask) -> None:
         health.blueprint,
         accounts.blueprint,
         panels.blueprint,
+        settings.blueprint,
+        domains.blueprint,
+        domains.public_keys,
+        relays.blueprint,
+        users.blueprint,
         *contacts.BLUEPRINTS,
     ):
         app.register_blueprint(blueprint)

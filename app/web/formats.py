@@ -47,7 +47,16 @@ def register(app: Flask) -> None:
     for filter_ in (when, ago, number, percent, file_size, duration):
         app.add_template_filter(filter_)
 
-    # Globals, not a context processor: imported macros see no context.
+    # `{% trans %}` over several lines has the same msgid here as in the catalogue (babel.cfg says `trimmed`, too).
+    app.jinja_env.policies["ext.i18n.trimmed"] = True
+    # Globals of the environment, not of the context: macros that are imported see them too.
     app.jinja_env.globals.update(
-        may=may, Role=Role, here=here, get_locale=get_locale, endpoints=app.view_functions, _=_
+        {
+            "may": may,
+            "Role": Role,
+            "here": here,
+            "_": _,
+            "get_locale": get_locale,
+            "endpoints": app.view_functions,
+        }
     )
