@@ -8,16 +8,17 @@ web         pages; web.public is what recipients reach
 commands    the same verbs for cron and scripts
 """
 
+import click
 from flask import Flask
 
 from app import commands, logs, web
-from app.config import Settings, load_settings
+from app.config import ConfigurationError, Settings, load_settings
 from app.extensions import babel, csrf, db, limiter, login_manager, migrate
 
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The application of one installation. ``settings`` are read from the environment where none are given."""
-    settings = settings or load_settings()
+    settings = settings or settings_or_sentence()
     logs.configure(settings.log_format)
     app = Flask(__name__)
     app.config.from_mapping(flask_configuration(settings))
@@ -31,6 +32,17 @@ def create_app(settings: Settings | None = None) -> Flask:
     web.register(app)
     commands.register(app)
     return app
+
+
+def settings_or_sentence() -> Settings:
+    """The settings; where a person runs ``flask …`` and one is missing, a sentence instead of a traceback."""
+    try:
+        return load_settings()
+    except ConfigurationError as error:
+        if click.get_current_context(silent=True) is None:
+            raise
+        click.echo(f"Error: {error}", err=True)
+        raise SystemExit(2) from error
 
 
 def flask_configuration(settings: Settings) -> dict[str, object]:

@@ -69,6 +69,8 @@ class Settings:
     """Open and click tokens older than this answer 404. Unsubscribing never expires."""
     tracking_backlog: int = 1_000_000
     """Hits waiting in Redis (some 200 bytes each) before further ones go to the spool file below ``var_dir``."""
+    tracker_takeover_seconds: int = 15
+    """Hits that a tracker read and has not settled for so long are taken over by another one (or by itself)."""
     trusted_proxies: int = 0
     """Proxies in front of the platform whose ``X-Forwarded-For`` is believed; 0: the peer's own address counts."""
     organisation_name: str = ""

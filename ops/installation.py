@@ -84,7 +84,7 @@ class Installation:
             remove_instance(self.var)
             for service in (self.redis, self.postgres):
                 if service is not None:
-                    service.stop()
+                    service.close()
             self._custody.release()
 
     # Addresses.

@@ -131,17 +131,25 @@ def create_user(
     roles: Mapping[int, Role] | None = None,
 ) -> NewPassword:
     """A new account with a generated password. ``roles``: role by panel id. Raises :class:`AccountProblem`."""
-    password = passwords.generate()
-    user = User(email=normalise_email(email), name=name.strip(), locale=checked_locale(locale))
-    user.is_administrator = is_administrator
-    user.password_hash, user.password_is_generated = passwords.hash_password(password), True
-    user.memberships = [Membership(panel_id=panel_id, role=role) for panel_id, role in (roles or {}).items()]
-    session.add(user)
+    made = new_user(email=email, name=name, locale=locale, is_administrator=is_administrator, roles=roles or {})
+    session.add(made.user)
     try:
         session.commit()
     except IntegrityError as error:
         session.rollback()
         raise AccountProblem("email_taken") from error
+    return made
+
+
+def new_user(
+    *, email: str, name: str, locale: str = "es", is_administrator: bool = False, roles: Mapping[int, Role]
+) -> NewPassword:
+    """As :func:`create_user`, in no session yet."""
+    password = passwords.generate()
+    user = User(email=normalise_email(email), name=name.strip(), locale=checked_locale(locale))
+    user.is_administrator = is_administrator
+    user.password_hash, user.password_is_generated = passwords.hash_password(password), True
+    user.memberships = [Membership(panel_id=panel_id, role=role) for panel_id, role in roles.items()]
     return NewPassword(user=user, password=password)
 
 
@@ -184,7 +192,7 @@ def refuse_for_last_administrator(session: AnySession, user: User) -> None:
         raise AccountProblem("last_administrator")
 
 
-def users() -> Select[tuple[User]]:
+def users() -> Select[User]:
     """Everybody, with roles, for a paged list."""
     return select(User).options(selectinload(User.memberships).joinedload(Membership.panel))
 

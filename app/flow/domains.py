@@ -40,7 +40,7 @@ class DomainProblem(ValueError):
         self.names = names
 
 
-def domains(panel_id: int) -> Select[tuple[SendingDomain]]:
+def domains(panel_id: int) -> Select[SendingDomain]:
     """Of a panel, with their keys, for a paged list."""
     return (
         select(SendingDomain).where(SendingDomain.panel_id == panel_id).options(selectinload(SendingDomain.dkim_keys))
@@ -51,17 +51,25 @@ def add_domain(
     session: AnySession, settings: Settings, panel_id: int, typed: str, *, make_key: MakeKey = generate_key
 ) -> SendingDomain:
     """A sending domain with a fresh RSA-2048 key. Raises :class:`DomainProblem`."""
-    row = SendingDomain(panel_id=panel_id, domain=checked_domain(settings, typed))
-    row.return_path_domain = f"rebotes.{row.domain}"
-    if domain_to_ascii(row.return_path_domain) is None:
-        raise DomainProblem("invalid")
-    row.dkim_keys = [_new_key(session, settings, row.domain, make_key)]
+    row = new_domain(session, settings, panel_id, typed, make_key=make_key)
     session.add(row)
     try:
         session.commit()
     except IntegrityError as error:
         session.rollback()
         raise DomainProblem("taken") from error
+    return row
+
+
+def new_domain(
+    session: AnySession, settings: Settings, panel_id: int, typed: str, *, make_key: MakeKey = generate_key
+) -> SendingDomain:
+    """As :func:`add_domain`, in no session yet."""
+    row = SendingDomain(panel_id=panel_id, domain=checked_domain(settings, typed))
+    row.return_path_domain = f"rebotes.{row.domain}"
+    if domain_to_ascii(row.return_path_domain) is None:
+        raise DomainProblem("invalid")
+    row.dkim_keys = [_new_key(session, settings, row.domain, make_key)]
     return row
 
 
@@ -168,7 +176,7 @@ class DnsRecord:
 
 def records_to_publish(settings: Settings, panel: Panel, row: SendingDomain) -> list[DnsRecord]:
     """The keys in use, and proposals for return path and DMARC."""
-    host = urlsplit(settings.public_url).hostname or row.domain
+    host = mail_host(settings, row.domain)
     relay = panel.relay.host if panel.mode is PanelMode.REAL and panel.relay else None
     spf = f"v=spf1 mx a:{relay} ~all" if relay else "v=spf1 mx ~all"
     dmarc = f"v=DMARC1; p=none; rua=mailto:dmarc@{row.domain}; adkim=s; aspf=r"
@@ -184,6 +192,12 @@ def records_to_publish(settings: Settings, panel: Panel, row: SendingDomain) -> 
         _txt("return_path_spf", row.return_path_domain, spf),
         _txt("dmarc", f"_dmarc.{row.domain}", dmarc),
     ]
+
+
+def mail_host(settings: Settings, domain: str) -> str:
+    """The installation's public name; a name to be made where it is reached by an address only (an MX names no address,
+    RFC 1035 §3.3.9)."""
+    return domain_to_ascii(urlsplit(settings.public_url).hostname or "") or f"correo.{domain}"
 
 
 def _txt(code: str, name: str, value: str) -> DnsRecord:

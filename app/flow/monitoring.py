@@ -95,7 +95,7 @@ def days(session: AnySession, panel_ids: Iterable[int], now: datetime | None = N
     }
 
 
-def _queue(panel_ids: list[int]) -> Select[Any]:
+def _queue(panel_ids: list[int]) -> Select[*tuple[Any, ...]]:
     waiting = Batch.planned + Batch.sending + Batch.deferred + Batch.unknown
     return (
         select(
@@ -109,7 +109,7 @@ def _queue(panel_ids: list[int]) -> Select[Any]:
     )
 
 
-def _next_schedules(panel_ids: list[int]) -> Select[Any]:
+def _next_schedules(panel_ids: list[int]) -> Select[*tuple[Any, ...]]:
     return (
         select(Campaign.panel_id, func.min(Campaign.scheduled_at).label("at"))
         .where(Campaign.panel_id.in_(panel_ids), Campaign.status == CampaignStatus.SCHEDULED)

@@ -32,7 +32,7 @@ COMMON_WORDS = frozenset(
     prueba pruebas test testing ejemplo example demo enero febrero marzo abril mayo junio julio agosto setiembre
     septiembre octubre noviembre diciembre lunes martes miercoles jueves viernes sabado domingo verano invierno otono
     primavera seguro segura seguridad security mi my la el una un de del los las nueva nuevo
-    """.split()  # noqa: SIM905
+    """.split()
 )
 
 SEQUENCES = (

@@ -10,7 +10,23 @@ public      what recipients reach: open, click, unsubscribe; served by an applic
 
 from flask import Flask
 
-from app.web import accounts, contacts, errors, formats, health, locale, panels, practice, security, words
+from app.web import (
+    accounts,
+    campaigns,
+    contacts,
+    domains,
+    errors,
+    formats,
+    health,
+    locale,
+    panels,
+    practice,
+    relays,
+    security,
+    settings,
+    users,
+    words,
+)
 
 
 def register(app: Flask) -> None:
@@ -24,6 +40,12 @@ def register(app: Flask) -> None:
         accounts.blueprint,
         panels.blueprint,
         practice.blueprint,
+        campaigns.blueprint,
+        settings.blueprint,
+        domains.blueprint,
+        domains.public_keys,
+        relays.blueprint,
+        users.blueprint,
         *contacts.BLUEPRINTS,
     ):
         app.register_blueprint(blueprint)

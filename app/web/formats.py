@@ -1,7 +1,6 @@
 """Numbers, times and sizes as people read them; template filters and globals."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from flask import Flask
 from flask_babel import format_datetime, format_decimal, format_timedelta, get_locale
@@ -48,9 +47,11 @@ def register(app: Flask) -> None:
     for filter_ in (when, ago, number, percent, file_size, duration):
         app.add_template_filter(filter_)
 
-    @app.context_processor
-    def globals_() -> dict[str, Any]:
-        return {
+    # `{% trans %}` over several lines has the same msgid here as in the catalogue (babel.cfg says `trimmed`, too).
+    app.jinja_env.policies["ext.i18n.trimmed"] = True
+    # Globals of the environment, not of the context: macros that are imported see them too.
+    app.jinja_env.globals.update(
+        {
             "may": may,
             "Role": Role,
             "here": here,
@@ -58,3 +59,4 @@ def register(app: Flask) -> None:
             "get_locale": get_locale,
             "endpoints": app.view_functions,
         }
+    )

@@ -7,19 +7,21 @@ from app.models import RelaySecurity, Role
 
 
 def role_name(role: Role) -> str:
-    return {Role.VIEWER: _("Lectura"), Role.EDITOR: _("Edición"), Role.MANAGER: _("Gestión")}[role]
+    names: dict[Role, str] = {Role.VIEWER: _("Lectura"), Role.EDITOR: _("Edición"), Role.MANAGER: _("Gestión")}
+    return names[role]
 
 
 def role_duties(role: Role) -> str:
-    return {
+    duties: dict[Role, str] = {
         Role.VIEWER: _("Ve todo lo de la plataforma, sin cambiar nada."),
         Role.EDITOR: _("Además importa contactos, escribe campañas y envía pruebas."),
         Role.MANAGER: _("Además programa, pausa y cancela envíos, y cambia los ajustes de la plataforma."),
-    }[role]
+    }
+    return duties[role]
 
 
 def colour_name(colour: str) -> str:
-    names = {
+    names: dict[str, str] = {
         "blue": _("Azul"),
         "indigo": _("Índigo"),
         "purple": _("Morado"),
@@ -34,11 +36,12 @@ def colour_name(colour: str) -> str:
 
 
 def security_name(security: RelaySecurity) -> str:
-    return {
+    names: dict[RelaySecurity, str] = {
         RelaySecurity.NONE: _("Sin cifrado"),
         RelaySecurity.STARTTLS: "STARTTLS",
         RelaySecurity.TLS: "TLS",
-    }[security]
+    }
+    return names[security]
 
 
 def register(app: Flask) -> None:

@@ -6,7 +6,7 @@ from app.flow.passwords import MAXIMUM_LENGTH, MINIMUM_LENGTH
 
 
 def account_sentence(code: str) -> str:
-    return {
+    sentences: dict[str, str] = {
         "wrong_password": _("La contraseña actual no es correcta."),
         "too_short": _("La contraseña necesita al menos %(count)s caracteres.", count=MINIMUM_LENGTH),
         "too_long": _("La contraseña puede tener como máximo %(count)s caracteres.", count=MAXIMUM_LENGTH),
@@ -20,4 +20,5 @@ def account_sentence(code: str) -> str:
         "email_taken": _("Ya existe una cuenta con ese correo."),
         "email_invalid": _("Esa dirección de correo no es válida. Revise que tenga la forma nombre@dominio."),
         "locale_unknown": _("Ese idioma no está disponible."),
-    }[code]
+    }
+    return sentences[code]

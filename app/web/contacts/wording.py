@@ -91,6 +91,14 @@ def _file_sentences() -> dict[FileProblem, str]:
     return words
 
 
+def list_problem(code: str) -> str:
+    words: dict[str, str] = {
+        "name_taken": _("Ya hay una lista con ese nombre en esta plataforma (quizá archivada). Elija otro."),
+        "no_list": _("No hay ninguna lista con ese nombre en esta plataforma."),
+    }
+    return words[code]
+
+
 def _not_text(kind: str) -> str:
     words: dict[Any, str] = {
         "spreadsheet": _(

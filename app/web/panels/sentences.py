@@ -11,48 +11,46 @@ Badge = tuple[str, str]
 
 
 def alarm_sentence(alarm: Alarm) -> str:
-    detail = alarm.detail.partition(":")[2].strip()
-    if alarm.kind is AlarmKind.PAUSED_BY_ITSELF:
-        return _(
-            "La campaña «%(name)s» se pausó sola: %(why)s", name=alarm.name, why=pause_reason(alarm.detail, detail)
-        )
-    if alarm.kind is AlarmKind.MANY_BOUNCES:
-        bounced, _slash, answered = alarm.detail.partition("/")
-        return _(
+    bounced, _slash, answered = alarm.detail.partition("/")
+    sentences: dict[AlarmKind, str] = {
+        AlarmKind.PAUSED_BY_ITSELF: _(
+            "La campaña «%(name)s» se pausó sola: %(why)s", name=alarm.name, why=pause_reason(alarm.detail)
+        ),
+        AlarmKind.MANY_BOUNCES: _(
             "La campaña «%(name)s» tiene %(bounced)s rebotes de %(answered)s envíos: revise de dónde viene su lista.",
             name=alarm.name,
             bounced=bounced,
             answered=answered,
-        )
-    return {
+        ),
         AlarmKind.OVERDUE: _(
             "La campaña «%(name)s» debía empezar ya y nadie la tomó: falta el proceso que reparte el trabajo.",
             name=alarm.name,
         ),
         AlarmKind.IMPORT_FAILED: _("La importación de «%(name)s» falló. No se importó nada.", name=alarm.name),
-    }[alarm.kind]
+    }
+    return sentences[alarm.kind]
 
 
-def pause_reason(code: str, detail: str) -> str:
-    if code.startswith("relay_failures"):
-        return (
-            _("el relay falló varias veces seguidas (%(answer)s).", answer=detail)
-            if detail
-            else _("el relay falló varias veces seguidas.")
-        )
-    return _("código %(code)s.", code=code)
+def pause_reason(reason: str) -> str:
+    """``reason``: a code, and the relay's words behind a colon."""
+    code, _colon, answer = reason.partition(":")
+    sentence: str = (
+        _("el relay falló varias veces seguidas.") if code == "relay_failures" else _("código %(code)s.", code=code)
+    )
+    return f"{sentence} {answer}".strip()
 
 
 def campaign_status(status: CampaignStatus) -> Badge:
-    return {
+    badges: dict[CampaignStatus, Badge] = {
         CampaignStatus.PREPARING: (_("Preparando"), "azure"),
         CampaignStatus.SENDING: (_("Enviando"), "green"),
         CampaignStatus.PAUSED: (_("En pausa"), "yellow"),
-    }.get(status, (str(status), "secondary"))
+    }
+    return badges[status]
 
 
 def import_status(status: ImportStatus) -> Badge:
-    return {
+    badges: dict[ImportStatus, Badge] = {
         ImportStatus.UPLOADED: (_("Falta asignar columnas"), "yellow"),
         ImportStatus.QUEUED: (_("En espera"), "azure"),
         ImportStatus.ANALYSING: (_("Analizando"), "azure"),
@@ -62,10 +60,14 @@ def import_status(status: ImportStatus) -> Badge:
         ImportStatus.DONE: (_("Terminada"), "green"),
         ImportStatus.FAILED: (_("Falló"), "red"),
         ImportStatus.CANCELLED: (_("Cancelada"), "secondary"),
-    }[status]
+    }
+    return badges[status]
 
 
 def subject_url(kind: str, subject_id: int) -> str | None:
-    """Where a campaign or an import has its page."""
-    endpoint, argument = {"campaign": ("campaigns.show", "campaign_id"), "import": ("imports.show", "import_id")}[kind]
-    return url_for(endpoint, **{argument: subject_id}) if endpoint in current_app.view_functions else None
+    """Where a campaign or an import has its page; none where that area is not installed."""
+    if kind == "campaign" and "campaigns.show" in current_app.view_functions:
+        return url_for("campaigns.show", campaign_id=subject_id)
+    if kind == "import" and "imports.show" in current_app.view_functions:
+        return url_for("imports.show", import_id=subject_id)
+    return None

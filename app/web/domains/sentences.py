@@ -1,0 +1,63 @@
+"""What problems with sending domains, and the results of checking them, are called in front of people."""
+
+from flask_babel import gettext as _
+
+from app.flow.domains import DomainProblem
+from dns_tools.dkim import KeyCheck, KeyStatus
+
+
+def domain_sentence(problem: DomainProblem) -> str:
+    names = ", ".join(problem.names)
+    sentences: dict[str, str] = {
+        "invalid": _("Eso no es un dominio. Escríbalo como boletin.example.gob.pe, sin http ni @."),
+        "suffix": _("Esta instalación solo envía desde dominios que terminan en %(suffixes)s.", suffixes=names),
+        "taken": _("Ese dominio ya está en esta plataforma."),
+        "return_path_invalid": _("Eso no es un dominio. Escríbalo como rebotes.boletin.example.gob.pe."),
+        "return_path_suffix": _("El dominio de retorno debe terminar en %(suffixes)s.", suffixes=names),
+        "tracking_url": _("Escriba una dirección completa, con http o https y sin nada después del nombre."),
+        "in_use": _("No se quitó: lo necesitan campañas programadas o en curso (%(names)s).", names=names),
+    }
+    return sentences[problem.code]
+
+
+def record_purpose(code: str) -> tuple[str, str]:
+    """Title and explanation of a record to publish."""
+    purposes: dict[str, tuple[str, str]] = {
+        "dkim": (
+            _("DKIM: la firma"),
+            _("Con esta clave pública, quien recibe comprueba que el correo es suyo y que nadie lo cambió."),
+        ),
+        "return_path_mx": (
+            _("Retorno: MX (propuesta)"),
+            _("Para que los rebotes lleguen a esta instalación. Ajuste el nombre si otro servidor los recibe."),
+        ),
+        "return_path_spf": (
+            _("Retorno: SPF (propuesta)"),
+            _("Dice qué servidores envían por este dominio. Agregue los del relay por el que sale su correo."),
+        ),
+        "dmarc": (
+            _("DMARC (propuesta)"),
+            _("Pide informes sin rechazar nada. Cuando los informes salgan limpios, suba a quarantine y a reject."),
+        ),
+    }
+    return purposes[code]
+
+
+def check_sentence(check: KeyCheck) -> str:
+    sentences: dict[KeyStatus, str] = {
+        KeyStatus.MATCHES: _("Publicada y correcta: las firmas se pueden comprobar."),
+        KeyStatus.MISSING: _("Todavía no está en el DNS. Si acaba de publicarla, espere unos minutos y repita."),
+        KeyStatus.DIFFERENT: _("En el DNS hay otra clave. Reemplácela por la de esta página."),
+        KeyStatus.SEVERAL: _("Hay más de un registro con ese nombre. Deje solo el de esta página."),
+        KeyStatus.REVOKED: _("El registro está vacío: eso anula la clave. Publique el de esta página."),
+        KeyStatus.UNREADABLE: _(
+            "El registro del DNS no se puede leer (%(code)s). Cópielo otra vez, sin comillas de más ni cortes.",
+            code=check.detail,
+        ),
+        KeyStatus.UNUSABLE: _("El registro limita la clave a otros usos (s= o h=). Publique el de esta página."),
+        KeyStatus.UNREACHABLE: _(
+            "Los servidores de nombres no respondieron (%(code)s). No se sabe si está publicada; repita más tarde.",
+            code=check.detail,
+        ),
+    }
+    return sentences[check.status]
