@@ -99,7 +99,7 @@ def clear() -> AnyResponse:
         flash(
             _(
                 "No se borró nada: la campaña «%(name)s» está saliendo y el buzón es la memoria de lo ya entregado. "
-                "Espere a que termine, o páusela.",
+                "Espere a que termine.",
                 name=problem.campaign_name,
             ),
             "warning",
