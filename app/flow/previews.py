@@ -15,19 +15,21 @@ from sqlalchemy import ColumnElement, Select, exists, func, or_, select
 from app.config import Settings
 from app.flow import bell, composing
 from app.flow.campaigns import CampaignProblem
+from app.flow.search import people_matching
 from app.flow.sessions import AnySession
 from app.mail.addresses import Address, parse_address
 from app.mail.compose import RenderedMessage
 from app.mail.html_text import html_to_text
 from app.mail.merge import Compiler
 from app.mail.templates import EMAIL_FIELD, NAME_FIELD, UNSUBSCRIBE_FIELD
-from app.mail.tokens import TokenPurpose
+from app.mail.tokens import TokenPurpose, make_token, message_id
 from app.models import (
     Campaign,
     CampaignStatus,
     Contact,
     CustomField,
     MailingList,
+    PracticeMessage,
     Proof,
     ProofStatus,
     Subscription,
@@ -119,8 +121,7 @@ def find_contacts(
     """Contacts that the lists would reach, whose address or name begins with ``query``."""
     statement = _reachable(panel_id, list_ids)
     if query:
-        prefix = query.lower().replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
-        statement = statement.where(or_(Contact.email.like(prefix), func.lower(Contact.name).like(prefix)))
+        statement = statement.where(people_matching(query))
     return list(session.scalars(statement.order_by(Contact.id).limit(limit)))
 
 
@@ -244,3 +245,22 @@ def proofs_of(session: AnySession, campaign_id: int, *, limit: int = 20) -> list
     """The latest first."""
     statement = select(Proof).where(Proof.campaign_id == campaign_id).order_by(Proof.id.desc()).limit(limit)
     return list(session.scalars(statement))
+
+
+def captured_proofs(session: AnySession, settings: Settings, proofs: list[Proof]) -> dict[int, int]:
+    """Which message of the practice mailbox each proof became, by their Message-IDs; nothing for real relays."""
+    rows = session.execute(
+        select(Campaign.id, Campaign.from_email).where(Campaign.id.in_({proof.campaign_id for proof in proofs}))
+    )
+    domains = {campaign_id: from_email.rpartition("@")[2] for campaign_id, from_email in rows}
+    key = composing.token_key(settings)
+    ids = {
+        message_id(make_token(key, p.campaign_id, p.id, purpose=TokenPurpose.PROOF), domains[p.campaign_id]): p
+        for p in proofs
+    }
+    found = session.execute(
+        select(PracticeMessage.message_id, func.max(PracticeMessage.id))
+        .where(PracticeMessage.message_id.in_(ids))
+        .group_by(PracticeMessage.message_id)
+    ).all()
+    return {ids[name].id: row_id for name, row_id in found}

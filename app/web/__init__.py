@@ -12,6 +12,7 @@ from flask import Flask
 
 from app.web import (
     accounts,
+    campaigns,
     contacts,
     domains,
     errors,
@@ -37,6 +38,7 @@ def register(app: Flask) -> None:
         health.blueprint,
         accounts.blueprint,
         panels.blueprint,
+        campaigns.blueprint,
         settings.blueprint,
         domains.blueprint,
         domains.public_keys,
