@@ -8,13 +8,7 @@ from flask import Flask
 
 from app.commands import campaign, contacts, seed, users
 
-COMMANDS: tuple[click.Command, ...] = (
-    campaign.group,
-    contacts.group,
-    contacts.lists_group,
-    seed.group,
-    users.group,
-)
+COMMANDS: tuple[click.Command, ...] = (campaign.group, contacts.group, contacts.lists_group, seed.group, users.group)
 
 
 def register(app: Flask) -> None:

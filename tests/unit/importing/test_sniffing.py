@@ -122,7 +122,7 @@ def test_guess_finds_address_name_known_and_new_fields(tmp_path):
     content += "1;ana@example.pe;Ana;Junín;12001;\n2;luz@example.pe;Luz;Áncash;02001;\n"
     fields = [CustomField(key="zona", label="Region")]
     assert guess_mapping(seen(tmp_path / "f", content.encode()), fields) == {
-        "0": "field:n",
+        "0": "skip",
         "1": "email",
         "2": "name",
         "3": "field:zona",
