@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,14 +20,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+def cluster():
     """One stopped cluster below a long path with spaces, as initdb is the slow part."""
-    parent = tmp_path_factory.mktemp("vía con espacios") / ("a long directory name " * 6).strip()
+    place = Path(tempfile.mkdtemp(prefix="chaski una vía con espacios "))
+    parent = place / ("a long directory name " * 6).strip()
     postgres = EmbeddedPostgres(parent / "datos 1", durable=False)
     postgres.start()
     postgres.stop()
     yield postgres.data_dir
     postgres.discard()
+    shutil.rmtree(place)
 
 
 @pytest.fixture
