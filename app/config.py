@@ -44,7 +44,7 @@ class Settings:
     """Deliveries per batch (one broker message)."""
     chunk_size: int = 250
     """Deliveries claimed, sent and recorded per transaction; pause and cancel are read between chunks."""
-    lease_seconds: int = 120
+    lease_seconds: int = 60
     """How long a worker may hold a batch without renewing its lease."""
     ring_again_seconds: int = 15
     """A batch rung but not claimed for this long is rung again (the broker may have lost it)."""
@@ -55,7 +55,7 @@ class Settings:
     max_retry_wait_seconds: int = 4 * 3600
     max_retry_age_seconds: int = 48 * 3600
     """A delivery deferred for longer than this since its first attempt has failed."""
-    relay_failures_before_pause: int = 20
+    relay_failures_before_pause: int = 10
     """Consecutive relay failures after which a campaign pauses itself."""
     smtp_timeout_seconds: int = 60
     dns_servers: str = ""
