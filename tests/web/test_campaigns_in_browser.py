@@ -160,7 +160,9 @@ def test_live_page_moves_by_itself_and_shows_the_plot(page, session, draft):
     reports.sample(session, draft.id)
     page.goto(f"campanas/{draft.id}")
     assert page.locator("#f-waiting").text_content() == "8"
-    session.execute(text("UPDATE delivery SET status = 'accepted' WHERE campaign_id = :c AND seq <= 4"), {"c": draft.id})
+    session.execute(
+        text("UPDATE delivery SET status = 'accepted' WHERE campaign_id = :c AND seq <= 4"), {"c": draft.id}
+    )
     session.execute(text("UPDATE batch SET planned = 0, accepted = 4 WHERE first_seq = 1"))
     session.execute(
         text("INSERT INTO campaign_sample VALUES (:c, now() + interval '3 seconds', 4, 4)"), {"c": draft.id}
@@ -177,9 +179,7 @@ def test_live_page_moves_by_itself_and_shows_the_plot(page, session, draft):
 @pytest.mark.parametrize("width", [360, 1280])
 def test_no_page_scrolls_sideways_or_breaks_a_rule_of_accessibility(page, session, panel, people, width):
     done = factories.campaign(session, panel, people, name="Una campaña con un nombre bastante largo para un teléfono")
-    ledger.freeze(
-        session, done, ["accepted"] * 5 + ["bounced", "skipped:suppressed"], status=CampaignStatus.FINISHED
-    )
+    ledger.freeze(session, done, ["accepted"] * 5 + ["bounced", "skipped:suppressed"], status=CampaignStatus.FINISHED)
     draft = factories.campaign(session, panel, people)
     paused = factories.campaign(session, panel, people)
     ledger.freeze(session, paused, ["planned"], status=CampaignStatus.PAUSED)
