@@ -99,9 +99,7 @@ def add_person(session: AnySession, row: MailingList, *, email: str, name: str, 
     contact = contacts.find_or_make(session, row.panel_id, email=email, name=name)
     statement = (
         insert(Subscription)
-        .values(
-            list_id=row.id, contact_id=contact.id, status=SubscriptionStatus.SUBSCRIBED, source=f"manual:{user_id}"
-        )
+        .values(list_id=row.id, contact_id=contact.id, status=SubscriptionStatus.SUBSCRIBED, source=f"manual:{user_id}")
         .on_conflict_do_nothing(index_elements=["list_id", "contact_id"])
     )
     added = session.scalar(statement.returning(Subscription.contact_id)) is not None
