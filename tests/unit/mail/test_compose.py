@@ -10,8 +10,8 @@ from app.mail.compose import CompiledCampaign, RenderedMessage
 from app.mail.dkim import KeyKind, assemble
 from app.mail.header_words import UnusableAddressError, one_line
 from app.mail.html import prepare_html
+from app.mail.merge_language import UNSUBSCRIBE_FIELD
 from app.mail.quoted_printable import TOKEN_MARK, clean_text
-from app.mail.templates import UNSUBSCRIBE_FIELD
 from app.mail.tokens import DeliveryRef, TokenPurpose, read_token, token_of_message_id, token_of_return_path
 from app.mail.tracking_urls import TrackingUrls
 from tests.unit.mail import samples
