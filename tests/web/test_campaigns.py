@@ -236,6 +236,7 @@ class TestLooking:
         assert f"contacto={ana}" not in page.replace(f"mensaje?contacto={ana}", "")
         frame = manager.get(f"{BASE}/{draft.id}/previa/mensaje?contacto={beto}")
         assert "Hola Beto" in frame.text
+        assert "<img" not in frame.text  # The open pixel: looking at a preview asks no tracking host for anything.
         assert frame.headers["Content-Security-Policy"].startswith("sandbox;")
 
     def test_contact_is_searched_in_the_lists(self, manager, session, panel, draft):

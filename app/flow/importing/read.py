@@ -75,9 +75,10 @@ class RowReader:
 
     def _feed(self) -> Iterator[str]:
         """Lines for the csv module; a line that no file holds closes them."""
-        readline, pending, wide = self._text.readline, self._pending, self._wide
+        pending, wide = self._pending, self._wide
         characters = 0
-        while line := readline(MAX_LINE_CHARACTERS):
+        read_line = self._read_line
+        while line := read_line():
             self._lines += 1
             characters = characters + len(line) if pending else len(line)
             pending.append(line)
@@ -91,6 +92,12 @@ class RowReader:
         # The csv module takes the end of each string for the end of a line, unless a quote is open.
         self._at_end = True
         yield self._sentinel
+
+    def _read_line(self) -> str:
+        try:
+            return self._text.readline(MAX_LINE_CHARACTERS)
+        except UnicodeError:  # UTF-16 was asked for and there is no byte order mark.
+            raise ImportProblem(FileProblem.WRONG_ENCODING) from None
 
     def _unparsable(self) -> ImportProblem:
         """Where the quote opened that was never closed; else the cell that is too large."""
