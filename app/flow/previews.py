@@ -22,7 +22,7 @@ from app.mail.addresses import Address, parse_address
 from app.mail.compose import RenderedMessage
 from app.mail.html_text import html_to_text
 from app.mail.merge import Compiler
-from app.mail.templates import EMAIL_FIELD, NAME_FIELD, UNSUBSCRIBE_FIELD
+from app.mail.merge_language import EMAIL_FIELD, NAME_FIELD, UNSUBSCRIBE_FIELD
 from app.mail.tokens import TokenPurpose, make_token, message_id
 from app.models import (
     Campaign,

@@ -15,7 +15,7 @@ from app.flow.campaign_content import CampaignContent, check_content, known_fiel
 from app.flow.campaigns import CampaignProblem, ContentRefused
 from app.flow.review import CLIPPED_AT_BYTES
 from app.mail.html import check_links
-from app.mail.templates import EMAIL_FIELD, UNSUBSCRIBE_FIELD
+from app.mail.merge_language import EMAIL_FIELD, UNSUBSCRIBE_FIELD
 from app.models import Campaign, CampaignStatus, CustomField, Role, SendingDomain
 from app.web.campaigns import blueprint
 from app.web.campaigns.forms import CampaignForm, form_values
