@@ -243,6 +243,12 @@ class TestLooking:
         assert "<img" not in frame.text  # The open pixel: looking at a preview asks no tracking host for anything.
         assert frame.headers["Content-Security-Policy"].startswith("sandbox;")
 
+    def test_preheader_may_hold_merge_fields_with_quotation_marks(self, manager, session, draft, people):
+        draft.preheader = 'Para {{ nombre|default("usted") }} & <b>todos</b>'
+        session.commit()
+        frame = manager.get(f"{BASE}/{draft.id}/previa/mensaje").text
+        assert "Para Ana &amp; &lt;b&gt;todos&lt;/b&gt;" in frame
+
     def test_contact_is_searched_in_the_lists(self, manager, session, panel, draft):
         factories.contact(session, panel, "carlos@example.pe", name="Carlos")
         page = manager.get(f"{BASE}/{draft.id}/previa?q=car").text
