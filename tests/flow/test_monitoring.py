@@ -41,9 +41,7 @@ def sent(session, panel, *, started_at, status=CampaignStatus.FINISHED, finished
         audience_frozen_at=started_at,
     )
     done = BatchStatus.DONE if status is CampaignStatus.FINISHED else BatchStatus.READY
-    session.add(
-        Batch(campaign_id=campaign.id, frozen_on=FROZEN_ON, first_seq=1, last_seq=1000, status=done, **counts)
-    )
+    session.add(Batch(campaign_id=campaign.id, frozen_on=FROZEN_ON, first_seq=1, last_seq=1000, status=done, **counts))
     session.commit()
     return campaign
 
@@ -67,9 +65,7 @@ def test_todays_campaigns_are_summed_and_yesterdays_are_not(session, panel, othe
 
 def test_a_campaign_over_midnight_is_split_there(app, session, panel):
     ensure_partitions(session.connection(), FROZEN_ON)
-    campaign = sent(
-        session, panel, started_at=MIDNIGHT - timedelta(hours=2), finished_at=NOW, accepted=900, bounced=3
-    )
+    campaign = sent(session, panel, started_at=MIDNIGHT - timedelta(hours=2), finished_at=NOW, accepted=900, bounced=3)
     for minutes, accepted in ((-100, 100), (-1, 640), (5, 700)):
         at = MIDNIGHT + timedelta(minutes=minutes)
         session.add(CampaignSample(campaign_id=campaign.id, at=at, answered=accepted, accepted=accepted))
@@ -106,9 +102,7 @@ def test_the_queue_is_what_open_batches_of_running_campaigns_hold(session, panel
 
 def test_the_next_schedule_is_the_earliest(session, panel):
     for hours in (5, 2, 9):
-        factories.campaign(
-            session, panel, status=CampaignStatus.SCHEDULED, scheduled_at=NOW + timedelta(hours=hours)
-        )
+        factories.campaign(session, panel, status=CampaignStatus.SCHEDULED, scheduled_at=NOW + timedelta(hours=hours))
     assert day(session, panel).next_scheduled_at == NOW + timedelta(hours=2)
     assert [row.scheduled_at.hour for row in monitoring.upcoming(session, panel.id)] == [17, 20, 0]
 
@@ -129,7 +123,10 @@ def test_only_campaigns_that_paused_by_themselves_alarm(session, panel):
 
 def test_a_schedule_that_nobody_takes_up_alarms(session, panel):
     factories.campaign(
-        session, panel, status=CampaignStatus.SCHEDULED, scheduled_at=NOW - timedelta(seconds=monitoring.OVERDUE_SECONDS)
+        session,
+        panel,
+        status=CampaignStatus.SCHEDULED,
+        scheduled_at=NOW - timedelta(seconds=monitoring.OVERDUE_SECONDS),
     )
     assert kinds(session, panel) == []
     factories.campaign(session, panel, status=CampaignStatus.SCHEDULED, scheduled_at=NOW - timedelta(minutes=5))

@@ -186,4 +186,3 @@ def test_a_zone_line_holds_strings_of_at_most_255_octets():
     pieces = line.split('"')[1::2]
     assert "".join(pieces) == KEY
     assert max(map(len, pieces)) == 255
-

@@ -29,7 +29,9 @@ def test_common_passwords_are_refused(password):
     assert refused.value.code == "common"
 
 
-@pytest.mark.parametrize("password", ["caballo grapa correcta pila", "Zx9-kelp-quinua-Tarwi", "lluvia sobre tejado rojo"])
+@pytest.mark.parametrize(
+    "password", ["caballo grapa correcta pila", "Zx9-kelp-quinua-Tarwi", "lluvia sobre tejado rojo"]
+)
 def test_long_uncommon_passwords_are_taken(password):
     passwords.check(password, about=("Alicia Ejemplo", "alicia"))
 
