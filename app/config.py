@@ -44,7 +44,7 @@ class Settings:
     """Deliveries per batch (one broker message)."""
     chunk_size: int = 250
     """Deliveries claimed, sent and recorded per transaction; pause and cancel are read between chunks."""
-    lease_seconds: int = 120
+    lease_seconds: int = 60
     """How long a worker may hold a batch without renewing its lease."""
     ring_again_seconds: int = 15
     """A batch rung but not claimed for this long is rung again (the broker may have lost it)."""
@@ -55,7 +55,7 @@ class Settings:
     max_retry_wait_seconds: int = 4 * 3600
     max_retry_age_seconds: int = 48 * 3600
     """A delivery deferred for longer than this since its first attempt has failed."""
-    relay_failures_before_pause: int = 20
+    relay_failures_before_pause: int = 10
     """Consecutive relay failures after which a campaign pauses itself."""
     smtp_timeout_seconds: int = 60
     dns_servers: str = ""
@@ -69,6 +69,8 @@ class Settings:
     """Open and click tokens older than this answer 404. Unsubscribing never expires."""
     tracking_backlog: int = 1_000_000
     """Hits waiting in Redis (some 200 bytes each) before further ones go to the spool file below ``var_dir``."""
+    tracker_takeover_seconds: int = 15
+    """Hits that a tracker read and has not settled for so long are taken over by another one (or by itself)."""
     trusted_proxies: int = 0
     """Proxies in front of the platform whose ``X-Forwarded-For`` is believed; 0: the peer's own address counts."""
     organisation_name: str = ""

@@ -45,8 +45,7 @@ class Installation:
 
     Parameters:
       var: where it keeps everything that it writes.
-      host, port: where the web listens. The port must be free (`ops.ports` finds one) and may be set until the
-        services start.
+      host, port: where the web listens. `take_port` and `take_next_port` change the port until the services start.
       durable: False makes the embedded PostgreSQL faster and forgetful in a power cut (tests).
       environ: settings given here win over what would be started or made (DATABASE_URL, BROKER_URL, SECRET_KEY, …).
     """
@@ -68,6 +67,7 @@ class Installation:
         self.supervisor: Supervisor | None = None
         self._durable = durable
         self._given = environ
+        self._reservations: list[ports.Reservation] = []
         self._custody = Custody(var / "instance.lock", what=f"The installation in {var}")
 
     def __enter__(self) -> Self:
@@ -84,7 +84,9 @@ class Installation:
             remove_instance(self.var)
             for service in (self.redis, self.postgres):
                 if service is not None:
-                    service.stop()
+                    service.close()
+            for reservation in self._reservations:
+                reservation.release()
             self._custody.release()
 
     # Addresses.
@@ -111,6 +113,18 @@ class Installation:
             "PORT": str(self.port),
             "PYTHONUNBUFFERED": "1",
         }
+
+    def take_port(self, port: int) -> None:
+        """The web listens on this very port; raises PortError where it is taken."""
+        self.port = self._keep(ports.reserve(self.host, port))
+
+    def take_next_port(self, port: int) -> None:
+        """The web listens on this port or the next free one."""
+        self.port = self._keep(ports.reserve_next(self.host, port))
+
+    def _keep(self, reservation: ports.Reservation) -> int:
+        self._reservations.append(reservation)
+        return reservation.port
 
     # Steps.
 
@@ -143,7 +157,7 @@ class Installation:
 
     def _practice_relay_port(self) -> int:
         given = self._given.get("PRACTICE_RELAY_PORT")
-        return int(given) if given else ports.next_free(_LOOPBACK, PRACTICE_RELAY_PORT)
+        return int(given) if given else self._keep(ports.reserve_next(_LOOPBACK, PRACTICE_RELAY_PORT))
 
     def upgrade_database(self) -> None:
         migrate.upgrade(self.environment)
@@ -151,7 +165,7 @@ class Installation:
     def seed(self) -> dict[str, str]:
         """Panels, administrator and sample data, where they are missing. Returns `login` and `password` when it made
         the administrator, else nothing."""
-        done = self.flask("seed")
+        done = self.flask("seed", "--json")
         if done.returncode != 0:
             raise InstallationError(f"The first data could not be written:\n{done.stdout}{done.stderr}")
         said = [line for line in done.stdout.splitlines() if line.startswith("{")]

@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from ops import ports
 from ops.assets import AssetError, install_assets
 from ops.catalogues import CatalogueError, compile_catalogues
 from ops.installation import Installation, InstallationError
@@ -80,7 +79,7 @@ def _say(text: str) -> None:
 
 def serve(options: argparse.Namespace) -> int:
     with Installation(var_dir(), host=options.host) as installation:
-        installation.port = _choose_port(options)
+        _choose_port(installation, options.port)
         login = _set_up(installation)
         if options.setup_only:
             _show(["Chaski is set up. Start it with script/server.", *_first_login(login)])
@@ -88,14 +87,14 @@ def serve(options: argparse.Namespace) -> int:
         return _run(installation, login)
 
 
-def _choose_port(options: argparse.Namespace) -> int:
-    if options.port is not None:
-        return ports.demand(options.host, options.port)
+def _choose_port(installation: Installation, asked: int | None) -> None:
+    if asked is not None:
+        installation.take_port(asked)
+        return
     wanted = _port_number(os.environ.get("PORT") or str(DEFAULT_PORT))
-    port = ports.next_free(options.host, wanted)
-    if port != wanted:
-        _say(f"Port {wanted} is taken: using {port}.")
-    return port
+    installation.take_next_port(wanted)
+    if installation.port != wanted:
+        _say(f"Port {wanted} is taken: using {installation.port}.")
 
 
 def _set_up(installation: Installation) -> dict[str, str]:

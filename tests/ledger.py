@@ -1,11 +1,15 @@
 """A campaign's ledger for tests: deliveries and batches as freezing and sending leave them."""
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from sqlalchemy import text
 from sqlalchemy.orm import Session, scoped_session
 
+from app.config import Settings
 from app.models import (
     Batch,
     BatchStatus,
@@ -19,6 +23,7 @@ from app.models import (
     SkipReason,
 )
 from app.models.partitions import ensure_partitions
+from app.secrets import seal
 
 AnySession = Session | scoped_session[Session]
 
@@ -76,21 +81,29 @@ def _batch(campaign: Campaign, today: Any, deliveries: list[Delivery]) -> Batch:
 
 
 def sending_domain_with_key(
-    session: AnySession, panel_id: int, domain: str = "boletin.example.gob.pe"
+    session: AnySession, panel_id: int, domain: str = "boletin.example.gob.pe", *, settings: Settings | None = None
 ) -> SendingDomain:
-    """A sending domain that may sign: with an active key, whose private half is of no use."""
+    """A sending domain that may sign; really, where ``settings`` are given to seal the key with."""
     row = SendingDomain(panel_id=panel_id, domain=domain, return_path_domain=f"rebotes.{domain}")
     row.dkim_keys = [
         DkimKey(
             selector="prueba",
             algorithm=DkimAlgorithm.RSA_SHA256,
-            private_key_encrypted=b"",
+            private_key_encrypted=seal(settings, private_key()) if settings else b"",
             public_record="v=DKIM1; k=rsa; p=",
         )
     ]
     session.add(row)
     session.commit()
     return row
+
+
+@cache
+def private_key() -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
 
 
 def statuses_of(session: AnySession, campaign: Campaign) -> dict[int, str]:

@@ -37,8 +37,6 @@ BLOCK_SECONDS = 1.0
 LINGER_SECONDS = 0.2
 """Rest after a small bulk, so that bulks under load are large and reports still less than a second old."""
 SMALL_BULK_HITS = 1_000
-ABANDONED_SECONDS = 15.0
-"""A bulk that a tracker has held for so long without settling it is taken over."""
 UPKEEP_SECONDS = 5.0
 FORGET_CONSUMER_SECONDS = 3600.0
 RETRY_SECONDS = 0.5
@@ -50,16 +48,14 @@ class Stopped(Exception):
 
 
 class Tracker:
-    """Parameters: ``abandoned_seconds``: tests shorten it."""
-
-    def __init__(self, settings: Settings, *, abandoned_seconds: float = ABANDONED_SECONDS) -> None:
+    def __init__(self, settings: Settings) -> None:
         client = Redis.from_url(settings.redis_url, socket_timeout=BLOCK_SECONDS + 10, socket_connect_timeout=3)
         self._stream = HitStream(client, f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}")
         self._spool = HitSpool(settings.spool_dir)
         self._engine = create_engine(
             settings.database_url, pool_size=1, pool_pre_ping=True, connect_args={"connect_timeout": 5}
         )
-        self._abandoned_seconds = abandoned_seconds
+        self._takeover_seconds = settings.tracker_takeover_seconds
         self._stopping = threading.Event()
         self._next_upkeep = 0.0
 
@@ -103,7 +99,7 @@ class Tracker:
         for path in self._spool.take():
             self._write_spooled(path)
         self._stream.ensure_group()
-        while entries := self._stream.claim_abandoned(BULK_HITS, idle_seconds=self._abandoned_seconds):
+        while entries := self._stream.claim_abandoned(BULK_HITS, idle_seconds=self._takeover_seconds):
             log.info("abandoned_hits_claimed", count=len(entries))
             self._write(entries)
         self._stream.forget_dead_consumers(idle_seconds=FORGET_CONSUMER_SECONDS)

@@ -6,9 +6,9 @@ One module per noun; each has ``group``, a click group (or command), listed here
 import click
 from flask import Flask
 
-from app.commands import seed, users
+from app.commands import campaign, contacts, seed, users
 
-COMMANDS: tuple[click.Command, ...] = (seed.group, users.group)
+COMMANDS: tuple[click.Command, ...] = (campaign.group, contacts.group, contacts.lists_group, seed.group, users.group)
 
 
 def register(app: Flask) -> None:

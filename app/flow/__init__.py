@@ -10,7 +10,9 @@
     outcomes     how an answer of the relay becomes a delivery's status; counts
     reconciling  deliveries whose answer a crash hid are settled with the relay, by Message-ID
     proofs       test sends, through the same render, sign and submit
-    events       opens and clicks: token -> Redis stream -> bulk insert
+    hits         an open or a click on its way: hit_stream (Redis), hit_spool (a file, while Redis is away)
+    events       hits become events and engagement, in bulk, each once
+    leaving      unsubscribing from a mail's link or header, and taking it back
     reports      what happened, for people: counts, rate, time left, recipient by recipient
     practice     what the practice relay caught, for people and for reconciling
 

@@ -2,10 +2,11 @@
 a lost ring costs at most the dispatcher's sweep interval."""
 
 from sqlalchemy import text
-from sqlalchemy.orm import Session, scoped_session
+
+from app.flow.sessions import AnySession
 
 CHANNEL = "chaski_work"
 
 
-def ring_dispatcher(session: Session | scoped_session[Session]) -> None:
+def ring_dispatcher(session: AnySession) -> None:
     session.execute(text(f"NOTIFY {CHANNEL}"))

@@ -7,8 +7,9 @@ Every function commits, and rings the dispatcher where there is something to do.
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, or_, select, update
 
 from app.config import Settings
 from app.flow import bell, cancelling, review
@@ -138,6 +139,29 @@ def delete_draft(session: AnySession, panel_id: int, campaign_id: int) -> None:
     session.commit()
 
 
+# Finding.
+
+LISTING_SORTS: dict[str, Any] = {
+    "created": Campaign.created_at,
+    "name": func.lower(Campaign.name),
+    "time": func.coalesce(Campaign.started_at, Campaign.scheduled_at, Campaign.created_at),
+}
+"""What a list of campaigns can be sorted by."""
+
+
+def listing(panel_id: int, *, status: str = "", query: str = "") -> Select[Campaign]:
+    """A panel's campaigns, to be paged by ``Campaign.id``; ``query`` looks into name and subject."""
+    statement = select(Campaign).where(Campaign.panel_id == panel_id)
+    if status in set(CampaignStatus):
+        statement = statement.where(Campaign.status == CampaignStatus(status))
+    if query.strip():
+        wanted = query.strip()
+        statement = statement.where(
+            or_(Campaign.name.icontains(wanted, autoescape=True), Campaign.subject.icontains(wanted, autoescape=True))
+        )
+    return statement
+
+
 # Scheduling.
 
 
@@ -179,6 +203,15 @@ def check_time(at: datetime | None, now: datetime) -> None:
         raise CampaignProblem("past", at=at.isoformat())
     if at > now + FURTHEST_SCHEDULE:
         raise CampaignProblem("too_far", at=at.isoformat())
+
+
+def moment_in_zone(local: datetime, zone: str) -> datetime:
+    """A time as people of that zone read it on their clocks (naive) as a moment. A time that the clocks skip is refused
+    (``time_skipped``); of one that they show twice the first is taken."""
+    moment = local.replace(tzinfo=ZoneInfo(zone), fold=0)
+    if moment.astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None) != local:
+        raise CampaignProblem("time_skipped", time=f"{local:%Y-%m-%d %H:%M}")
+    return moment.astimezone(UTC)
 
 
 def unschedule_campaign(session: AnySession, panel_id: int, campaign_id: int) -> None:

@@ -10,7 +10,7 @@ import time
 from sqlalchemy import text
 
 from app.flow import batches
-from app.flow.sessions import AnySession
+from app.flow.sessions import AnySession, rows_changed
 
 BATCHES_AT_ONCE = 50
 
@@ -34,7 +34,7 @@ def _skip_some(session: AnySession, campaign_id: int | None) -> int | None:
     if not batch_ids:
         session.rollback()
         return None
-    skipped = int(session.execute(text(SKIP_DELIVERIES), {"ids": batch_ids}).rowcount)  # type: ignore[attr-defined]
+    skipped = rows_changed(session, text(SKIP_DELIVERIES), {"ids": batch_ids})
     batches.recount(session, batch_ids)
     batches.close_finished(session, batch_ids)
     session.commit()

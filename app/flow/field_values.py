@@ -10,9 +10,9 @@ FieldValue = str | int | float | bool
 MAX_VALUE_CHARACTERS = 1000
 FIRST_YEAR, LAST_YEAR = 1900, 2100
 
-NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,10})?$")
-THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?$")
-THOUSANDS_WITH_POINTS = re.compile(r"[+-]?\d{1,3}(\.\d{3})+,\d+$|[+-]?\d{1,3}(\.\d{3}){2,}$")
+NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,10})?$")
+THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?$")
+THOUSANDS_WITH_POINTS = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{3})+,[0-9]+$|[+-]?[0-9]{1,3}(\.[0-9]{3}){2,}$")
 DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%d-%m-%Y", "%d.%m.%Y", "%Y/%m/%d")
 TIME_OF_DAY = re.compile(r"[ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?$")
 WORDS = {

@@ -101,7 +101,7 @@ def _hit_id(value: Any) -> str:
 
 
 def _kind(value: Any) -> EventKind:
-    if value not in TRACKED_KINDS:
+    if not isinstance(value, str) or value not in TRACKED_KINDS:
         raise UnreadableHit("bad_kind")
     return EventKind(value)
 

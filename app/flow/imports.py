@@ -27,7 +27,7 @@ from app.flow.importing.apply import apply_rows
 from app.flow.importing.check import RowChecker
 from app.flow.importing.classify import classify
 from app.flow.importing.guess import EMAIL, guess_mapping
-from app.flow.importing.mapping import check_mapping, check_target
+from app.flow.importing.mapping import Guessed, check_mapping, check_target
 from app.flow.importing.problems import FileProblem, ImportProblem
 from app.flow.importing.read import RowReader
 from app.flow.importing.sniff import Sniffed, column_names, sniff
@@ -82,6 +82,14 @@ def look(settings: Settings, job: Import, *, encoding: str | None = None, delimi
         encoding=encoding or job.encoding,
         delimiter=delimiter or job.delimiter,
     )
+
+
+def guessed_mapping(
+    session: AnySession, settings: Settings, job: Import, *, encoding: str | None = None, delimiter: str | None = None
+) -> Guessed:
+    """What the columns probably are, the file read so."""
+    seen = look(settings, job, encoding=encoding, delimiter=delimiter)
+    return Guessed(seen.header, guess_mapping(seen, custom_fields.of_panel(session, job.panel_id)))
 
 
 def save_mapping(

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from app.flow import contacts, suppressions
-from app.flow.sessions import AnySession, rows_changed
+from app.flow.sessions import AnySession
 from app.models import Contact, MailingList, Subscription, SubscriptionStatus
 
 ROWS_PER_READ = 5000
@@ -97,17 +97,12 @@ def add_person(session: AnySession, row: MailingList, *, email: str, name: str, 
     """Put one person on the list by hand. What happened: ``added``, ``already``, or ``unsubscribed``: the person left
     this list before, and only a consent of their own leads back. Raises ``ContactProblem``. Commits."""
     contact = contacts.find_or_make(session, row.panel_id, email=email, name=name)
-    added = rows_changed(
-        session,
+    statement = (
         insert(Subscription)
-        .values(
-            list_id=row.id,
-            contact_id=contact.id,
-            status=SubscriptionStatus.SUBSCRIBED,
-            source=f"manual:{user_id}",
-        )
-        .on_conflict_do_nothing(index_elements=["list_id", "contact_id"]),
+        .values(list_id=row.id, contact_id=contact.id, status=SubscriptionStatus.SUBSCRIBED, source=f"manual:{user_id}")
+        .on_conflict_do_nothing(index_elements=["list_id", "contact_id"])
     )
+    added = session.scalar(statement.returning(Subscription.contact_id)) is not None
     session.commit()
     if added:
         return contact, "added"

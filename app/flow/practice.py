@@ -6,16 +6,14 @@ writes a thousand messages a second); pages and reconciling read through a sessi
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
 
 from psycopg import AsyncConnection
-from sqlalchemy import CursorResult, Select, delete, func, or_, select
-from sqlalchemy.orm import Session, scoped_session, undefer
+from sqlalchemy import Select, delete, func, or_, select
+from sqlalchemy.orm import undefer
 
+from app.flow.sessions import AnySession, rows_changed
 from app.mail.captured import Identity
-from app.models import PracticeMessage
-
-AnySession = Session | scoped_session[Session]
+from app.models import Campaign, CampaignStatus, PracticeMessage
 
 QUEUE_ID_PREFIX = "P"
 PRUNE_STEP = 5_000
@@ -131,8 +129,21 @@ def known_message_ids(session: AnySession, panel_id: int, message_ids: Collectio
     return {message_id: queue_id(row_id) for message_id, row_id in rows}
 
 
+class MailboxInUse(Exception):
+    """The mailbox can't be emptied: it is what reconciling asks while a campaign is being sent."""
+
+    def __init__(self, campaign_name: str) -> None:
+        super().__init__(campaign_name)
+        self.campaign_name = campaign_name
+
+
 def clear(session: AnySession, panel_id: int) -> int:
-    """Empty the panel's mailbox; how many messages went."""
-    gone = session.execute(delete(PracticeMessage).where(PracticeMessage.panel_id == panel_id))
+    """Empty the panel's mailbox; how many messages went. Raises :class:`MailboxInUse`."""
+    sending = session.scalar(
+        select(Campaign.name).where(Campaign.panel_id == panel_id, Campaign.status == CampaignStatus.SENDING).limit(1)
+    )
+    if sending is not None:
+        raise MailboxInUse(sending)
+    gone = rows_changed(session, delete(PracticeMessage).where(PracticeMessage.panel_id == panel_id))
     session.commit()
-    return cast("CursorResult[Any]", gone).rowcount
+    return gone

@@ -5,6 +5,7 @@ the editor, where the content is not saved yet and may be half written.
 """
 
 import html
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
@@ -15,19 +16,21 @@ from sqlalchemy import ColumnElement, Select, exists, func, or_, select
 from app.config import Settings
 from app.flow import bell, composing
 from app.flow.campaigns import CampaignProblem
+from app.flow.search import people_matching
 from app.flow.sessions import AnySession
 from app.mail.addresses import Address, parse_address
 from app.mail.compose import RenderedMessage
 from app.mail.html_text import html_to_text
 from app.mail.merge import Compiler
-from app.mail.templates import EMAIL_FIELD, NAME_FIELD, UNSUBSCRIBE_FIELD
-from app.mail.tokens import TokenPurpose
+from app.mail.merge_language import EMAIL_FIELD, NAME_FIELD, UNSUBSCRIBE_FIELD
+from app.mail.tokens import TokenPurpose, make_token, message_id
 from app.models import (
     Campaign,
     CampaignStatus,
     Contact,
     CustomField,
     MailingList,
+    PracticeMessage,
     Proof,
     ProofStatus,
     Subscription,
@@ -57,7 +60,7 @@ class Preview:
 def preview_message(session: AnySession, settings: Settings, campaign: Campaign, contact: Contact | None) -> Preview:
     """The saved campaign as ``contact`` would get it; with empty fields where there is none.
 
-    Its tokens are a proof's, so that looking at it counts as no open. Raises ``composing.CompositionProblem``.
+    Its tokens are a proof's, so that a click on it counts for nobody. Raises ``composing.CompositionProblem``.
     """
     composition = composing.compile_for(session, settings, campaign, purpose=TokenPurpose.PROOF)
     email, name = (contact.email, contact.name) if contact else ("persona@example.pe", "")
@@ -74,11 +77,16 @@ def _read(message: RenderedMessage) -> Preview:
         sender=str(parsed["From"] or ""),
         recipient=str(parsed["To"] or ""),
         reply_to=str(parsed["Reply-To"] or ""),
-        html=_part(parsed, "html"),
+        html=_without_pixel(_part(parsed, "html"), message.token),
         text=_part(parsed, "plain"),
         headers=[(name, str(value)) for name, value in parsed.items()],
         size_bytes=len(raw),
     )
+
+
+def _without_pixel(source: str, token: str) -> str:
+    """Looking at a preview asks no tracking host for anything."""
+    return re.sub(rf"<img [^>]*{token}[^>]*>\s*", "", source)
 
 
 def _part(message: EmailMessage, subtype: str) -> str:
@@ -119,8 +127,7 @@ def find_contacts(
     """Contacts that the lists would reach, whose address or name begins with ``query``."""
     statement = _reachable(panel_id, list_ids)
     if query:
-        prefix = query.lower().replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
-        statement = statement.where(or_(Contact.email.like(prefix), func.lower(Contact.name).like(prefix)))
+        statement = statement.where(people_matching(query))
     return list(session.scalars(statement.order_by(Contact.id).limit(limit)))
 
 
@@ -244,3 +251,22 @@ def proofs_of(session: AnySession, campaign_id: int, *, limit: int = 20) -> list
     """The latest first."""
     statement = select(Proof).where(Proof.campaign_id == campaign_id).order_by(Proof.id.desc()).limit(limit)
     return list(session.scalars(statement))
+
+
+def captured_proofs(session: AnySession, settings: Settings, proofs: list[Proof]) -> dict[int, int]:
+    """Which message of the practice mailbox each proof became, by their Message-IDs; nothing for real relays."""
+    rows = session.execute(
+        select(Campaign.id, Campaign.from_email).where(Campaign.id.in_({proof.campaign_id for proof in proofs}))
+    )
+    domains = {campaign_id: from_email.rpartition("@")[2] for campaign_id, from_email in rows}
+    key = composing.token_key(settings)
+    ids = {
+        message_id(make_token(key, p.campaign_id, p.id, purpose=TokenPurpose.PROOF), domains[p.campaign_id]): p
+        for p in proofs
+    }
+    found = session.execute(
+        select(PracticeMessage.message_id, func.max(PracticeMessage.id))
+        .where(PracticeMessage.message_id.in_(ids))
+        .group_by(PracticeMessage.message_id)
+    ).all()
+    return {ids[name].id: row_id for name, row_id in found}

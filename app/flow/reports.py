@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select, text
 
-from app.flow.sessions import AnySession
+from app.flow.sessions import AnySession, rows_changed
 from app.models import Batch, Campaign, CampaignStatus
 
 SAMPLE_SECONDS = 2
@@ -110,7 +110,8 @@ def sample_running(session: AnySession) -> int:
 
 
 def _sample(session: AnySession, which: str, values: dict[str, int]) -> int:
-    result = session.execute(
+    written = rows_changed(
+        session,
         text(
             f"""
             INSERT INTO campaign_sample (campaign_id, at, answered, accepted)
@@ -126,7 +127,7 @@ def _sample(session: AnySession, which: str, values: dict[str, int]) -> int:
         {**values, "fresh": SAMPLE_SECONDS},
     )
     session.commit()
-    return int(result.rowcount)  # type: ignore[attr-defined]
+    return written
 
 
 @dataclass(frozen=True)

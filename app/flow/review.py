@@ -17,8 +17,9 @@ from app.config import Settings
 from app.flow.campaign_content import check_content, content_of
 from app.flow.sessions import AnySession
 from app.mail.html import check_links, prepare_html
+from app.mail.merge_language import NAME_FIELD, RESERVED_FIELDS, UNSUBSCRIBE_FIELD
 from app.mail.problems import TemplateProblem
-from app.mail.templates import NAME_FIELD, RESERVED_FIELDS, UNSUBSCRIBE_FIELD, fields_used
+from app.mail.templates import fields_used
 from app.models import Campaign, DkimKey, SendingDomain
 
 CLIPPED_AT_BYTES = 102 * 1024

@@ -9,8 +9,8 @@ MAX_SEARCH_CHARACTERS = 100
 
 
 def starts_with(column: ColumnElement[str] | InstrumentedAttribute[str], wanted: str) -> ColumnElement[bool]:
-    """``column`` begins with ``wanted``, of which ``%`` and ``_`` mean themselves."""
-    return column.startswith(wanted[:MAX_SEARCH_CHARACTERS], autoescape=True)
+    """``column`` begins with ``wanted``, of which ``%`` and ``_`` mean themselves. No text in PostgreSQL holds a NUL."""
+    return column.startswith(wanted.replace("\0", "")[:MAX_SEARCH_CHARACTERS], autoescape=True)
 
 
 def people_matching(wanted: str) -> ColumnElement[bool]:

@@ -58,7 +58,7 @@ def suppress(
 
 
 def suppress_pasted(
-    session: AnySession, panel_id: int | None, lines: Sequence[str], reason: SuppressionReason, user_id: int
+    session: AnySession, panel_id: int | None, lines: Sequence[str], reason: SuppressionReason, user_id: int | None
 ) -> Pasted:
     """One address a line; blank lines don't count. What is no address is given back, the rest is suppressed. Commits."""
     if len(lines) > MAX_PASTED:
@@ -70,7 +70,8 @@ def suppress_pasted(
             wanted[parsed.address] = number
         elif parsed is not AddressProblem.EMPTY:
             outcome.refused.append((number, line.strip()[:254], parsed))
-    outcome.added = _suppress_all(session, panel_id, sorted(wanted), reason, f"manual:{user_id}", user_id)
+    source = "command" if user_id is None else f"manual:{user_id}"
+    outcome.added = _suppress_all(session, panel_id, sorted(wanted), reason, source, user_id)
     outcome.already = len(wanted) - outcome.added
     session.commit()
     return outcome
@@ -91,7 +92,7 @@ def _suppress_all(
         for email in emails
     ]
     statement = insert(Suppression).values(rows).on_conflict_do_nothing(index_elements=["panel_id", "email"])
-    return rows_changed(session, statement)
+    return len(session.scalars(statement.returning(Suppression.id)).all())
 
 
 def allow_again(session: AnySession, suppression: Suppression, user_id: int) -> None:

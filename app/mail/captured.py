@@ -19,6 +19,7 @@ MAX_HEADER_BYTES = 64 * 1024
 MAX_PARSED_BYTES = 5 * 1024 * 1024
 """Larger messages are shown as source only."""
 MAX_SHOWN_CHARACTERS = 1_000_000
+MAX_SOURCE_CHARACTERS = 200_000
 MAX_HEADERS = 200
 MAX_MESSAGE_ID = 300
 MAX_SUBJECT = 500
@@ -123,6 +124,20 @@ def _attachment(part: EmailMessage) -> Attachment:
     )
 
 
+def links_in_new_tab(html: str) -> str:
+    """``html`` with a ``<base>`` that makes links open beside the mailbox; behind the doctype, which must come first."""
+    head = re.search(r"<head\b[^>]*>", html[:100_000], re.IGNORECASE)
+    doctype = re.match(r"\s*<!doctype[^>]*>", html, re.IGNORECASE)
+    place = head.end() if head else doctype.end() if doctype else 0
+    return f'{html[:place]}<base target="_blank">{html[place:]}'
+
+
+def dkim_tags(value: str) -> dict[str, str]:
+    """Tag list of a DKIM-Signature (RFC 6376 §3.2), white space removed."""
+    tags = (part.partition("=") for part in value.split(";"))
+    return {name.strip(): re.sub(r"\s+", "", tag) for name, equals, tag in tags if equals}
+
+
 def source_text(raw: bytes) -> str:
     """The beginning of the source, readable: bytes that are no UTF-8 are replaced."""
-    return raw[:MAX_SHOWN_CHARACTERS].decode("utf-8", "replace").replace("\x00", "\ufffd")
+    return raw[:MAX_SOURCE_CHARACTERS].decode("utf-8", "replace").replace("\x00", "\ufffd")

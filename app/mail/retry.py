@@ -13,9 +13,7 @@ JITTER_SHARE = 0.2
 _MAX_DOUBLINGS = 40
 
 
-def next_attempt_after(
-    attempt: int, *, first_wait_seconds: float, max_wait_seconds: float, jitter: float
-) -> timedelta:
+def next_attempt_after(attempt: int, *, first_wait_seconds: float, max_wait_seconds: float, jitter: float) -> timedelta:
     """How long to wait after try number `attempt` (from 1) was deferred.
 
     jitter: 0 to 1, drawn by the caller; 0.5 gives the wait itself, the ends 20 % less and more

@@ -1,7 +1,7 @@
 """The nouns: one file each, with its status enum and its table of allowed transitions.
 
-``transition`` is the one way by which a status changes in Python; set-based SQL names the statuses it moves from, and a
-test holds those against the same tables.
+``check_transition`` is the one way by which a status changes in Python; set-based SQL names the statuses it moves from,
+and in the tests of the street a trigger in the database holds every change against the same tables.
 """
 
 from collections.abc import Mapping

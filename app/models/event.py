@@ -18,7 +18,8 @@ class EventKind(StrEnum):
 
 
 class Event(Model):
-    """Partitioned by month of ``occurred_at``. ``source_id`` is the id in the Redis stream: written twice, kept once."""
+    """Partitioned by month of ``occurred_at``. ``source_id`` is the hit's own id, made where it happened:
+    written twice, kept once."""
 
     __tablename__ = "event"
 

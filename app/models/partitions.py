@@ -20,20 +20,29 @@ def partition_name(table: str, day: date) -> str:
 
 
 def ensure_partitions(connection: Connection, day: date) -> None:
-    """Create the partitions of the month of ``day`` where they are missing. Safe in several processes at once."""
+    """Create the partitions of the month of ``day`` where they are missing. Safe in several processes at once.
+
+    A table is made beside its parent and attached, which waits for nobody who reads or writes the parent (CREATE …
+    PARTITION OF would)."""
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('chaski.partitions'))"))
     first = month_of(day)
     for table in PARTITIONED_TABLES:
-        # A bound without a zone would be read in the session's, and months made by two sessions could overlap.
-        midnight = " 00:00+00" if table == "event" else ""
-        # Heap-only updates need room on the page: a delivery is updated twice.
-        storage = " WITH (fillfactor = 60)" if table == "delivery" else ""
-        connection.execute(
-            text(
-                f"CREATE TABLE IF NOT EXISTS {partition_name(table, first)} PARTITION OF {table} "
-                f"FOR VALUES FROM ('{first}{midnight}') TO ('{next_month(first)}{midnight}'){storage}"
-            )
-        )
+        name = partition_name(table, first)
+        if connection.scalar(text("SELECT to_regclass(:name)"), {"name": name}) is None:
+            _create_partition(connection, table, name, first)
+
+
+def _create_partition(connection: Connection, table: str, name: str, first: date) -> None:
+    # A bound without a zone would be read in the session's, and months made by two sessions could overlap.
+    midnight = " 00:00+00" if table == "event" else ""
+    # Heap-only updates need room on the page: a delivery is updated twice.
+    storage = " WITH (fillfactor = 60)" if table == "delivery" else ""
+    for statement in (
+        f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS){storage}",
+        f"ALTER TABLE {table} ATTACH PARTITION {name} "
+        f"FOR VALUES FROM ('{first}{midnight}') TO ('{next_month(first)}{midnight}')",
+    ):
+        connection.execute(text(statement))
 
 
 def ensure_coming_partitions(connection: Connection) -> None:

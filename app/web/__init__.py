@@ -12,6 +12,7 @@ from flask import Flask
 
 from app.web import (
     accounts,
+    campaigns,
     contacts,
     domains,
     errors,
@@ -19,6 +20,7 @@ from app.web import (
     health,
     locale,
     panels,
+    practice,
     relays,
     security,
     settings,
@@ -37,6 +39,8 @@ def register(app: Flask) -> None:
         health.blueprint,
         accounts.blueprint,
         panels.blueprint,
+        practice.blueprint,
+        campaigns.blueprint,
         settings.blueprint,
         domains.blueprint,
         domains.public_keys,

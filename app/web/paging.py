@@ -15,7 +15,7 @@ from datetime import date, datetime
 from typing import Any
 
 from flask import request
-from sqlalchemy import Select, tuple_
+from sqlalchemy import BigInteger, Select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -51,6 +51,8 @@ def page_by_key(
     column = sorts[sort.lstrip("-")]
     backwards = "before" in request.args
     cursor = _read_cursor(request.args.get("before") or request.args.get("after"))
+    if cursor is not None and not all(map(_fits, cursor, (column, key))):
+        cursor = None  # Made for another sort, or by hand.
     reverse = descending != backwards
     if cursor is not None:
         position = tuple_(column, key)
@@ -86,3 +88,12 @@ def _read_cursor(cursor: str | None) -> list[Any] | None:
     except (ValueError, binascii.Error, KeyError, TypeError):
         return None
     return values if len(values) == 2 and not any(isinstance(v, list | dict) for v in values) else None
+
+
+def _fits(value: Any, column: InstrumentedAttribute[Any] | ColumnElement[Any]) -> bool:
+    """Whether the database can compare ``value`` with ``column``."""
+    if isinstance(value, bool) or not isinstance(value, column.type.python_type):
+        return False
+    if isinstance(value, int):
+        return bool(abs(value) < 2 ** (63 if isinstance(column.type, BigInteger) else 31))
+    return not isinstance(value, str) or "\0" not in value

@@ -8,7 +8,7 @@
     private_files   files with secrets in them
     instance    where the running instance says how to reach it (`var/instance.json`)
 
-Both services have the same verbs: `start() -> url`, `stop()`, `kill()`, `restart() -> url`. The URL stays
+Both services have the same verbs: `start() -> url`, `stop()`, `kill()`, `restart() -> url`, `close()`. The URL stays
 the same over stops, crashes and restarts, so clients reconnect without being told anything.
 """
 

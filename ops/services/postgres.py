@@ -171,6 +171,15 @@ class EmbeddedPostgres:
             self._process = None
         self._custody.release()
 
+    def close(self) -> None:
+        """Stop it for good: the socket directory goes, too. The next start makes it again under the same name.
+
+        Only where no client is left: one that tries again meanwhile could meet a stranger's directory.
+        """
+        self.stop()
+        with suppress(ServiceError, OSError):
+            Path(self._known_socket_dir()).rmdir()
+
     def discard(self) -> None:
         """Stop it and remove everything that it kept (tests)."""
         self.stop("immediate")
@@ -256,8 +265,11 @@ class EmbeddedPostgres:
     def _socket_dir(self, account: Account | None) -> Path:
         """A short private directory, the same one at every start as long as it is there and ours."""
         owner = account.uid if account else os.geteuid()
-        with suppress(ServiceError):
+        with suppress(ServiceError, OSError):
             known = Path(self._known_socket_dir())
+            if not known.exists():
+                known.mkdir(mode=0o700)
+                give(known, account)
             if _is_private(known, owner):
                 return known
         fresh = _short_directory()

@@ -112,6 +112,10 @@ class EmbeddedRedis:
         """SIGKILL, and wait until it is gone (for chaos runs)."""
         self.stop("immediate")
 
+    def close(self) -> None:
+        """Stop it for good."""
+        self.stop()
+
     def discard(self) -> None:
         """Stop it and remove everything that it kept (tests)."""
         self.stop("immediate")

@@ -91,7 +91,7 @@ def server_context(authority, name="right"):
 
 
 class Sink:
-    async def handle_DATA(self, server, session, envelope):  # noqa: N802
+    async def handle_DATA(self, server, session, envelope):
         raise AssertionError("a probe submits nothing")
 
 

@@ -19,6 +19,8 @@ from tests import factories
 from tests.flow.streets import message_id_of, street
 from tests.scripted_relay import Behaviour, ScriptedRelay
 
+pytestmark = pytest.mark.usefixtures("watched_statuses")
+
 
 @pytest.fixture
 def frozen(session: AnySession, settings: Settings, panel: Panel) -> Campaign:

@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,14 +20,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+def cluster():
     """One stopped cluster below a long path with spaces, as initdb is the slow part."""
-    parent = tmp_path_factory.mktemp("vía con espacios") / ("a long directory name " * 6).strip()
+    place = Path(tempfile.mkdtemp(prefix="chaski una vía con espacios "))
+    parent = place / ("a long directory name " * 6).strip()
     postgres = EmbeddedPostgres(parent / "datos 1", durable=False)
     postgres.start()
     postgres.stop()
     yield postgres.data_dir
     postgres.discard()
+    shutil.rmtree(place)
 
 
 @pytest.fixture
@@ -134,6 +137,27 @@ def test_socket_directory_that_a_stranger_could_read_is_not_reused(postgres):
     opened.chmod(0o755)
     assert postgres.start() != url
     shutil.rmtree(opened)
+
+
+def test_closing_leaves_nothing_in_the_temporary_directory_and_the_next_start_has_the_same_url(postgres):
+    url = postgres.url
+    socket_dir = Path(postgres.data_dir.with_name(postgres.data_dir.name + ".socket").read_text().strip())
+    postgres.close()
+    assert not socket_dir.exists()
+    assert postgres.start() == url
+    assert stat.S_IMODE(socket_dir.stat().st_mode) == 0o700
+
+
+def test_name_of_the_closed_socket_directory_taken_by_a_stranger_is_given_up(postgres):
+    url = postgres.url
+    socket_dir = Path(postgres.data_dir.with_name(postgres.data_dir.name + ".socket").read_text().strip())
+    postgres.close()
+    socket_dir.mkdir()
+    socket_dir.chmod(0o777)
+    try:
+        assert postgres.start() != url
+    finally:
+        shutil.rmtree(socket_dir)
 
 
 def test_failed_start_says_what_the_server_said(postgres):

@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def broker(tmp_path):
-    service = EmbeddedRedis(tmp_path / "un camino con espacios" / "redis 1")
+def broker(service_dir):
+    service = EmbeddedRedis(service_dir / "un camino con espacios" / "redis 1")
     service.start()
     yield service
     service.stop("immediate")
@@ -96,9 +96,9 @@ def test_failed_start_says_what_the_server_said(broker, monkeypatch):
     assert not broker.running
 
 
-def test_machine_without_redis_uses_the_one_from_the_wheel(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    service = EmbeddedRedis(tmp_path / "redis")
+def test_machine_without_redis_uses_the_one_from_the_wheel(service_dir, monkeypatch):
+    monkeypatch.setenv("PATH", str(service_dir))
+    service = EmbeddedRedis(service_dir / "redis")
     service.start()
     try:
         program = Path(f"/proc/{service.pid}/exe").readlink()
@@ -124,8 +124,8 @@ time.sleep(120)
 """
 
 
-def test_ends_when_its_owner_is_killed_and_starts_again_with_the_same_url(tmp_path):
-    directory = tmp_path / "redis"
+def test_ends_when_its_owner_is_killed_and_starts_again_with_the_same_url(service_dir):
+    directory = service_dir / "redis"
     owner = subprocess.Popen([sys.executable, "-c", OWNER, directory], cwd=ROOT, stdout=subprocess.PIPE)
     url, pid = owner.stdout.readline().decode().split()
     server = identify(int(pid))

@@ -144,8 +144,22 @@ def test_taken_port_is_seen_and_the_next_free_one_found():
         assert not ports.is_free("127.0.0.1", port)
         assert ports.next_free("127.0.0.1", port) > port
         with pytest.raises(ports.PortError, match=f"Port {port} on 127.0.0.1 is taken"):
-            ports.demand("127.0.0.1", port)
-    assert ports.demand("127.0.0.1", port) == port
+            ports.reserve("127.0.0.1", port)
+    reservation = ports.reserve("127.0.0.1", port)
+    assert reservation.port == port
+    reservation.release()
+
+
+def test_port_that_another_installation_has_chosen_is_taken_before_it_listens():
+    mine = ports.reserve_next("127.0.0.1", 20000)
+    assert ports.is_free("127.0.0.1", mine.port)
+    other = ports.reserve_next("127.0.0.1", 20000)
+    assert other.port > mine.port
+    with pytest.raises(ports.PortError, match="is taken"):
+        ports.reserve("127.0.0.1", mine.port)
+    mine.release()
+    other.release()
+    assert ports.next_free("127.0.0.1", mine.port) == mine.port
 
 
 def test_address_that_is_not_ours_is_named():

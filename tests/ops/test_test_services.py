@@ -66,8 +66,8 @@ def told(out: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in sorted(out.glob("*.json"))]
 
 
-def test_workers_share_the_servers_but_no_database_and_nothing_is_left(tmp_path):
-    run, out = run_pytest(tmp_path, "-n", "2", "--dist", "loadfile")
+def test_workers_share_the_servers_but_no_database_and_nothing_is_left(service_dir):
+    run, out = run_pytest(service_dir, "-n", "2", "--dist", "loadfile")
     assert run.returncode == 0
     answers = told(out)
     assert len(answers) == 4
@@ -75,18 +75,18 @@ def test_workers_share_the_servers_but_no_database_and_nothing_is_left(tmp_path)
     assert len({answer["postgres"] for answer in answers}) == 1
     assert len({answer["redis_url"] for answer in answers}) == 2
     assert identify(answers[0]["server_pid"]) is None
-    assert not list(tmp_path.glob("chaski-*"))
+    assert not list(service_dir.glob("chaski-*"))
 
 
-def test_run_without_workers_uses_the_same_fixtures(tmp_path):
-    run, out = run_pytest(tmp_path)
+def test_run_without_workers_uses_the_same_fixtures(service_dir):
+    run, out = run_pytest(service_dir)
     assert run.returncode == 0
     assert {answer["worker"] for answer in told(out)} == {"master"}
-    assert not list(tmp_path.glob("chaski-*"))
+    assert not list(service_dir.glob("chaski-*"))
 
 
-def test_killed_run_leaves_no_server_behind(tmp_path):
-    run, out = run_pytest(tmp_path, "-n", "2", "--dist", "loadfile", pause=60, wait=False)
+def test_killed_run_leaves_no_server_behind(service_dir):
+    run, out = run_pytest(service_dir, "-n", "2", "--dist", "loadfile", pause=60, wait=False)
     deadline = time.monotonic() + 60
     while len(told_or_empty(out)) < 1 and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -95,7 +95,7 @@ def test_killed_run_leaves_no_server_behind(tmp_path):
     run.send_signal(signal.SIGKILL)
     run.wait()
     assert not wait_until_gone([server], 20)
-    assert not list(tmp_path.glob("chaski-pg-*"))
+    assert not list(service_dir.glob("chaski-pg-*"))
 
 
 def told_or_empty(out: Path) -> list[Path]:
@@ -111,7 +111,7 @@ def test_any_skip_is_a_failure_in_ci(tmp_path, ci, status):
     run = subprocess.run(
         [*command, "-n", "2", "--rootdir", str(tmp_path), "-c", os.devnull, str(tmp_path)],
         cwd=ROOT,
-        env=os.environ | {"CI": ci, "PYTHONPATH": str(ROOT)},
+        env=os.environ | {"CI": ci, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -141,7 +141,7 @@ def test_missing_program_skips_here_and_fails_in_ci(tmp_path, ci, outcome):
     run = subprocess.run(
         [*command, "-rs", "--rootdir", str(tmp_path), "-c", os.devnull, str(tmp_path)],
         cwd=ROOT,
-        env=os.environ | {"CI": ci, "PYTHONPATH": str(ROOT)},
+        env=os.environ | {"CI": ci, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=60,

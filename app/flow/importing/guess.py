@@ -20,6 +20,8 @@ NAME_HEADERS = (
     re.compile(r"(nombres?|name|razon_social|nombre_o_razon_social)$"),
     re.compile(r"(nombres?|primer_nombre|first_name|contacto|persona|ciudadano|destinatario)(_|$)"),
 )
+ROW_NUMBER_HEADERS = frozenset({"n", "no", "nro", "num", "numero", "item", "orden", "fila", "id"})
+"""Columns that count the rows of a spreadsheet say nothing about a person."""
 MOST = 0.5
 
 
@@ -56,7 +58,7 @@ def guess_mapping(sniffed: Sniffed, fields: Sequence[CustomField]) -> dict[str, 
             target = EMAIL
         elif index == name:
             target = NAME
-        elif not header or not any(columns[index]):
+        elif not header or not any(columns[index]) or (names[index] in ROW_NUMBER_HEADERS - known.keys()):
             target = SKIP
         else:
             key = known.pop(names[index], None) or propose_key(header, index + 1, taken)

@@ -1,7 +1,8 @@
 """What a person said the columns are, and where the people go: checked before a worker begins."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
@@ -14,10 +15,22 @@ from app.models import MailingList
 FIELD_KEY = re.compile(r"[a-z][a-z0-9_]{0,39}$")
 """As the database has it."""
 MAX_LIST_NAME = 100
+TARGET_WORDS = {
+    **dict.fromkeys(("email", "correo"), EMAIL),
+    **dict.fromkeys(("name", "nombre"), NAME),
+    **dict.fromkeys(("skip", "no", ""), SKIP),
+}
+"""What commands may call the targets that are no field."""
 ONCE = {
     EMAIL: FileProblem.SEVERAL_EMAIL_COLUMNS,
     NAME: FileProblem.SEVERAL_NAME_COLUMNS,
 }
+
+
+@dataclass(frozen=True)
+class Guessed:
+    header: list[str]
+    mapping: dict[str, str]
 
 
 def check_mapping(mapping: Mapping[str, str], *, columns: int) -> dict[str, str]:
@@ -39,6 +52,26 @@ def check_mapping(mapping: Mapping[str, str], *, columns: int) -> dict[str, str]
     if EMAIL not in first_with:
         raise ImportProblem(FileProblem.NO_EMAIL_COLUMN)
     return checked
+
+
+def mapping_by_header(guessed: Guessed, told: Sequence[str]) -> dict[str, str]:
+    """The guess, corrected by what a command says (``"Correo=email"``; a column by its header or number). Raises
+    ``unknown_column`` and ``unknown_field``."""
+    mapping = dict(guessed.mapping)
+    names = {name.casefold(): str(index) for index, name in enumerate(guessed.header) if name}
+    names.update(
+        {str(number): str(number - 1) for number in range(1, len(guessed.header) + 1) if str(number) not in names}
+    )
+    for pair in told:
+        header, _, word = (part.strip() for part in pair.rpartition("="))
+        index = names.get(header.casefold())
+        if index is None:
+            raise ImportProblem(FileProblem.UNKNOWN_COLUMN, header=header[:60])
+        target = TARGET_WORDS.get(word.casefold(), FIELD_PREFIX + word)
+        # What is told takes the place of what was guessed for another column.
+        mapping.update({other: SKIP for other, guess in mapping.items() if guess == target})
+        mapping[index] = target
+    return mapping
 
 
 def _check_target_name(target: str, column: int) -> None:

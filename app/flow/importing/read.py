@@ -45,6 +45,7 @@ class RowReader:
         self._pending: list[str] = []
         """Lines of the row that is being read."""
         self._lines = 0
+        self._at_end = False
 
     def __enter__(self) -> Self:
         return self
@@ -62,21 +63,22 @@ class RowReader:
         pending, sentinel = self._pending, [self._sentinel]
         try:
             for cells in rows:
-                if cells == sentinel:
-                    return
+                if self._at_end:
+                    if cells == sentinel:
+                        return
+                    raise self._unparsable()  # A quote swallowed the sentinel: it was open at the end.
                 if any(cells):
                     yield Row(rows.line_num - len(pending) + 1, cells)
                 pending.clear()
         except csv.Error:
             raise self._unparsable() from None
-        # The end of the file was swallowed by a quote: the sentinel line is part of its last cell.
-        raise self._unparsable()
 
     def _feed(self) -> Iterator[str]:
         """Lines for the csv module; a line that no file holds closes them."""
-        readline, pending, wide = self._text.readline, self._pending, self._wide
+        pending, wide = self._pending, self._wide
         characters = 0
-        while line := readline(MAX_LINE_CHARACTERS):
+        read_line = self._read_line
+        while line := read_line():
             self._lines += 1
             characters = characters + len(line) if pending else len(line)
             pending.append(line)
@@ -88,7 +90,14 @@ class RowReader:
                 line = "\n"
             yield line.replace("\ufffd", UNREADABLE) if wide else line
         # The csv module takes the end of each string for the end of a line, unless a quote is open.
+        self._at_end = True
         yield self._sentinel
+
+    def _read_line(self) -> str:
+        try:
+            return self._text.readline(MAX_LINE_CHARACTERS)
+        except UnicodeError:  # UTF-16 was asked for and there is no byte order mark.
+            raise ImportProblem(FileProblem.WRONG_ENCODING) from None
 
     def _unparsable(self) -> ImportProblem:
         """Where the quote opened that was never closed; else the cell that is too large."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app.flow.importing.encodings import ENCODINGS, detect_encoding
 from app.flow.importing.problems import FileProblem, ImportProblem
-from app.flow.importing.read import DELIMITERS, MAX_LINE_CHARACTERS, Row, RowReader
+from app.flow.importing.read import DELIMITERS, Row, RowReader
 from app.mail.addresses import Address, parse_address
 
 SAMPLE_ROWS = 100
@@ -91,15 +91,11 @@ def visible(cell: str) -> str:
 
 def _first_lines(path: Path, encoding: str) -> list[str]:
     errors = "replace" if encoding.startswith("utf-16") else "surrogateescape"
-    lines: list[str] = []
-    characters = 0
     with path.open(encoding=encoding, errors=errors, newline=None) as text:
-        while (
-            characters < SAMPLE_CHARACTERS and len(lines) < SAMPLE_ROWS and (line := text.readline(MAX_LINE_CHARACTERS))
-        ):
-            characters += len(line)
-            lines.append(line)
-    return lines
+        try:
+            return text.read(SAMPLE_CHARACTERS).splitlines(keepends=True)[:SAMPLE_ROWS]
+        except UnicodeError:
+            raise ImportProblem(FileProblem.WRONG_ENCODING) from None
 
 
 def detect_delimiter(lines: Sequence[str]) -> str:

@@ -93,3 +93,15 @@ const markScrollers = () => {
 window.addEventListener("load", markScrollers);
 window.addEventListener("resize", markScrollers);
 document.addEventListener("htmx:afterSwap", markScrollers);
+
+// A mail's frame, as wide as a computer or a phone.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-preview-width]");
+  if (!button) return;
+  const preview = button.closest("[data-preview]");
+  preview.classList.toggle("mail-preview-phone", button.dataset.previewWidth === "phone");
+  preview.querySelectorAll("[data-preview-width]").forEach((one) => {
+    one.classList.toggle("active", one === button);
+    one.setAttribute("aria-pressed", String(one === button));
+  });
+});

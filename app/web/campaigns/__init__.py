@@ -1,0 +1,30 @@
+"""Campaigns: list, editor, preview, review, live page, report.
+
+writing      list, editor, live preview, duplicate, delete
+sending      preview with a real contact, proofs, review, schedule, pause, resume, cancel
+watching     live page, report, recipients, download
+forms        what people fill in;  sentences: what they read instead of codes
+"""
+
+from typing import Any
+
+from flask import g
+
+from app.web.scope import panel_blueprint
+
+blueprint = panel_blueprint("campaigns", __name__, prefix="/campanas")
+
+from app.web.campaigns import plots, sending, sentences, watching, writing  # noqa: E402  # they hang their routes on it
+
+blueprint.add_app_template_filter(plots.plot_points)
+blueprint.add_app_template_filter(plots.plot_moment)
+blueprint.add_app_template_filter(plots.rate)
+
+
+@blueprint.context_processor
+def words() -> dict[str, Any]:
+    """For all templates of this area."""
+    return {"words": sentences, "panel": g.get("panel")}
+
+
+__all__ = ["blueprint", "sending", "watching", "writing"]

@@ -18,7 +18,13 @@ from app.flow.search import people_matching, starts_with
 from app.models import Contact, MailingList, Role, SubscriptionStatus
 from app.web.contacts.csv_answer import csv_answer
 from app.web.contacts.forms import ListForm, PersonForm
-from app.web.contacts.wording import TEMPLATE_WORDS, address_problem, source_name, subscription_status_name
+from app.web.contacts.wording import (
+    TEMPLATE_WORDS,
+    address_problem,
+    list_problem,
+    source_name,
+    subscription_status_name,
+)
 from app.web.formats import when
 from app.web.paging import page_by_key
 from app.web.scope import current_panel, get_or_404, panel_blueprint, requires
@@ -53,8 +59,8 @@ def new() -> str | AnyResponse:
             row = flow.create(
                 db.session, current_panel.id, name=form.name.data, description=form.description.data or ""
             )
-        except flow.ListProblem:
-            form.name.errors = [_name_taken()]
+        except flow.ListProblem as problem:
+            form.name.errors = [list_problem(problem.code)]
         else:
             flash(_("La lista «%(name)s» está creada. Ahora agregue personas.", name=row.name), "success")
             return redirect(url_for("lists.show", list_id=row.id))
@@ -69,16 +75,12 @@ def edit(list_id: int) -> str | AnyResponse:
     if form.validate_on_submit():
         try:
             flow.edit(db.session, row, name=form.name.data, description=form.description.data or "")
-        except flow.ListProblem:
-            form.name.errors = [_name_taken()]
+        except flow.ListProblem as problem:
+            form.name.errors = [list_problem(problem.code)]
         else:
             flash(_("Los cambios están guardados."), "success")
             return redirect(url_for("lists.show", list_id=list_id))
     return render_template("lists/form.html", form=form, row=get_or_404(MailingList, list_id))
-
-
-def _name_taken() -> str:
-    return str(_("Ya hay una lista con ese nombre en esta plataforma (quizá archivada). Elija otro."))
 
 
 @blueprint.get("/<int:list_id>")

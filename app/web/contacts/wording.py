@@ -51,15 +51,15 @@ def _file_sentences() -> dict[FileProblem, str]:
         ),
         FileProblem.UNCLOSED_QUOTE: _(
             'En la fila %(line)s, columna %(column)s, se abre una comilla (") que nunca se cierra. Ciérrela o quítela, y '
-            "suba el archivo de nuevo. No se importó nada."
+            "suba el archivo de nuevo."
         ),
         FileProblem.CELL_TOO_LARGE: _(
             "La celda de la fila %(line)s, columna %(column)s, tiene más de %(limit)s caracteres. Acórtela y suba el "
-            "archivo de nuevo. No se importó nada."
+            "archivo de nuevo."
         ),
         FileProblem.LINE_TOO_LONG: _(
             "La fila %(line)s tiene más de %(limit)s caracteres sin un salto de línea: no parece una tabla. Revise que el "
-            "archivo sea un CSV. No se importó nada."
+            "archivo sea un CSV."
         ),
         FileProblem.NO_EMAIL_COLUMN: _(
             "Ninguna columna está marcada como correo. Elija la que contiene las direcciones; si el archivo no la tiene, "
@@ -89,6 +89,14 @@ def _file_sentences() -> dict[FileProblem, str]:
         ),
     }
     return words
+
+
+def list_problem(code: str) -> str:
+    words: dict[str, str] = {
+        "name_taken": _("Ya hay una lista con ese nombre en esta plataforma (quizá archivada). Elija otro."),
+        "no_list": _("No hay ninguna lista con ese nombre en esta plataforma."),
+    }
+    return words[code]
 
 
 def _not_text(kind: str) -> str:

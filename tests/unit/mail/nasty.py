@@ -19,8 +19,6 @@ nasty_text = st.lists(nasty_pieces | st.text(max_size=20), max_size=8).map("".jo
 # Literal template text holds no brace; fields stand between.
 literal = nasty_text.map(lambda text: text.replace("{", "("))
 FIELDS = ("nombre", "ciudad", "ruc")
-template = st.lists(literal | st.sampled_from([f"{{{{ {field} }}}}" for field in FIELDS]), max_size=8).map(
-    "".join
-)
+template = st.lists(literal | st.sampled_from([f"{{{{ {field} }}}}" for field in FIELDS]), max_size=8).map("".join)
 header_template = template.map(lambda source: one_line(source)[:400])
 values = st.fixed_dictionaries(dict.fromkeys(FIELDS, nasty_text))

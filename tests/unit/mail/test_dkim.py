@@ -48,9 +48,7 @@ def test_dkimpy_verifies_rsa_signature():
     assert dkim_verifies(signed(message(), KeyKind.RSA), records())
 
 
-@pytest.mark.parametrize(
-    "header", [name for name, _ in message().headers if name != "X-Auto-Response-Suppress"]
-)
+@pytest.mark.parametrize("header", [name for name, _ in message().headers if name != "X-Auto-Response-Suppress"])
 def test_change_of_a_signed_header_breaks_the_signature(header: str):
     rendered = message()
     (signature,) = (signer().sign(rendered.headers, rendered.body, TIMESTAMP),)
@@ -125,9 +123,7 @@ def test_domain_outside_ascii_is_signed_as_a_label():
     assert "d=xn--and-6ma2c.gob.pe;" in DkimSigner("ñandú.gob.pe", "s1", key).sign([], b"", 0)[1]
 
 
-@pytest.mark.parametrize(
-    "domain, selector", [("x", "s1"), ("example.pe; h=", "s1"), ("example.pe", "a b"), ("", "")]
-)
+@pytest.mark.parametrize("domain, selector", [("x", "s1"), ("example.pe; h=", "s1"), ("example.pe", "a b"), ("", "")])
 def test_domain_or_selector_that_is_none_is_refused(domain: str, selector: str):
     with pytest.raises(ValueError, match="not a domain and selector"):
         DkimSigner(domain, selector, samples.key_pair(KeyKind.RSA).private_pem)
@@ -162,14 +158,12 @@ class TestOpenDkim:
             assert passed_signatures(changed, records(), tmp_path / "keys") == [False] * len(kinds)
 
     @settings(
-        max_examples=150,
+        max_examples=80,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     )
     @given(html=template, text=template, fields=values, name=nasty_text)
-    def test_any_content_passes(
-        self, tmp_path: Path, html: str, text: str, fields: dict[str, str], name: str
-    ):
+    def test_any_content_passes(self, tmp_path: Path, html: str, text: str, fields: dict[str, str], name: str):
         rendered = campaign(html=html or "x", text=text, subject="{{ ciudad }}").render(
             recipient(name=name, fields=fields), SENT_AT
         )

@@ -79,9 +79,7 @@ def summary(code: int, text: str, stage: Stage) -> tuple[type, Verdict, Reason]:
 
 
 @pytest.mark.parametrize("code, text, stage, verdict, reason", JUDGES_RECIPIENT)
-def test_reply_that_judges_the_recipient(
-    code: int, text: str, stage: Stage, verdict: Verdict, reason: Reason
-):
+def test_reply_that_judges_the_recipient(code: int, text: str, stage: Stage, verdict: Verdict, reason: Reason):
     kind = RelayTrouble if code == 421 else Outcome
     assert summary(code, text, stage) == (kind, verdict, reason)
 

@@ -1,9 +1,9 @@
 """Open and click: what is counted, where links lead, and that whatever is wrong gets one and the same answer."""
 
+import dataclasses
 import json
 import struct
 from datetime import date
-from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -14,6 +14,7 @@ from app.config import Settings
 from app.flow.hit_stream import STREAM
 from app.flow.sessions import AnySession
 from app.mail.tokens import make_token
+from app.models.partitions import ensure_partitions
 from app.web.public import create_tracking_application
 from app.web.public.campaign_cache import redirect_target
 from tests.fixtures.tracking import Sent
@@ -24,7 +25,9 @@ def hits(broker: Redis) -> list[dict[str, object]]:
 
 
 def test_pixel_is_a_transparent_gif_of_43_bytes_and_counts(public: Client, sent: Sent, broker: Redis) -> None:
-    answer = public.get(f"/o/{sent.token()}.gif", headers={"User-Agent": "Mail/1.0"}, environ_base={"REMOTE_ADDR": "192.0.2.7"})
+    answer = public.get(
+        f"/o/{sent.token()}.gif", headers={"User-Agent": "Mail/1.0"}, environ_base={"REMOTE_ADDR": "192.0.2.7"}
+    )
     assert (answer.status_code, answer.content_type, len(answer.data)) == (200, "image/gif", 43)
     assert answer.data[:6] == b"GIF89a" and struct.unpack("<HH", answer.data[6:10]) == (1, 1)
     assert "no-store" in answer.headers["Cache-Control"]
@@ -135,11 +138,9 @@ def test_whatever_is_wrong_gets_the_same_404(public: Client, sent: Sent, broker:
 def test_expired_tokens_answer_like_wrong_ones_but_still_unsubscribe(
     session: AnySession, public: Client, sent: Sent, broker: Redis, settings: Settings
 ) -> None:
-    session.execute(text("INSERT INTO campaign_link (campaign_id, position, url) SELECT id, 9, 'https://example.pe/' FROM campaign"))
+    session.execute(text("UPDATE campaign_link SET position = 9 WHERE position = 1"))
     assert settings.tracking_token_days == 730
     # The ledger is partitioned by this day, so the delivery moves along.
-    from app.models.partitions import ensure_partitions
-
     ensure_partitions(session.connection(), date(2020, 1, 5))
     session.execute(text("UPDATE delivery SET frozen_on = '2020-01-05'"))
     session.execute(text("UPDATE campaign SET frozen_on = '2020-01-05'"))
@@ -179,17 +180,17 @@ def test_a_hostile_link_in_the_database_is_a_404(session: AnySession, public: Cl
 
 
 def test_links_of_another_campaign_stay_out_of_reach(session: AnySession, public: Client, sent: Sent) -> None:
-    session.execute(text("UPDATE campaign_link SET position = position + 5 WHERE campaign_id = :id"), {"id": sent.campaign_id})
+    session.execute(
+        text("UPDATE campaign_link SET position = position + 5 WHERE campaign_id = :id"), {"id": sent.campaign_id}
+    )
     session.commit()
     assert public.get(f"/c/{sent.token()}/0").status_code == 404
     assert public.get(f"/c/{sent.token()}/5").status_code == 302
 
 
 def test_redis_away_pixel_and_link_still_work_and_hits_wait_on_disk(
-    app: object, settings: Settings, sent: Sent, tmp_path: Path
+    app: object, settings: Settings, sent: Sent
 ) -> None:
-    import dataclasses
-
     away = Client(create_tracking_application(dataclasses.replace(settings, redis_url="redis://127.0.0.1:1/0")))
     assert away.get(f"/o/{sent.token()}.gif").status_code == 200
     assert away.get(f"/c/{sent.token()}/0").headers["Location"] == "https://example.pe/feria"
@@ -201,8 +202,6 @@ def test_redis_away_pixel_and_link_still_work_and_hits_wait_on_disk(
 def test_postgres_away_known_campaigns_work_and_unknown_ones_say_try_again(
     app: object, settings: Settings, sent: Sent, broker: Redis
 ) -> None:
-    import dataclasses
-
     nowhere = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
     cold = Client(create_tracking_application(dataclasses.replace(settings, database_url=nowhere)))
     click = cold.get(f"/c/{sent.token()}/0")
@@ -215,7 +214,9 @@ def test_postgres_away_known_campaigns_work_and_unknown_ones_say_try_again(
 
 
 def test_404_speaks_the_readers_language(public: Client) -> None:
-    spanish, english = (public.get("/o/x", headers={"Accept-Language": language}) for language in ("es-PE,es;q=0.9", "en-GB"))
+    spanish, english = (
+        public.get("/o/x", headers={"Accept-Language": language}) for language in ("es-PE,es;q=0.9", "en-GB")
+    )
     assert '<html lang="es">' in spanish.text
     assert '<html lang="en">' in english.text
     assert spanish.headers["Vary"] == "Accept-Language"

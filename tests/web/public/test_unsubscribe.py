@@ -58,7 +58,9 @@ def test_one_click_works_at_once_without_cookies(
     assert "Set-Cookie" not in answer.headers
     assert standing(session) == (OFF_BOTH, 0)
     assert standing(session, "luis@example.pe") == ({"Feria laboral": "subscribed"}, 0)
-    how = session.scalars(text("SELECT DISTINCT unsubscribe_source FROM subscription WHERE status = 'unsubscribed'")).all()
+    how = session.scalars(
+        text("SELECT DISTINCT unsubscribe_source FROM subscription WHERE status = 'unsubscribed'")
+    ).all()
     assert how == [f"one-click:{sent.campaign_id}"]
 
 
@@ -82,7 +84,9 @@ def test_what_the_signed_header_of_the_mail_names_is_what_works(
     headers = re.sub(r"\r\n[ \t]+", " ", message.split("\r\n\r\n")[0])
     assert re.search(r"^List-Unsubscribe-Post: List-Unsubscribe=One-Click\r?$", headers, re.MULTILINE)
     signed = re.search(r"^DKIM-Signature:.*\bh=([^;]+);", headers, re.MULTILINE)
-    assert signed and {"list-unsubscribe", "list-unsubscribe-post"} <= set(re.sub(r"\s", "", signed[1]).lower().split(":"))
+    assert signed and {"list-unsubscribe", "list-unsubscribe-post"} <= set(
+        re.sub(r"\s", "", signed[1]).lower().split(":")
+    )
     link = re.search(r"^List-Unsubscribe:.*?<(http[^>]+)>", headers, re.MULTILINE)
     assert link and link[1].startswith(settings.public_url)
     assert public.post(link[1].removeprefix(settings.public_url), data=ONE_CLICK).status_code == 200
@@ -90,11 +94,10 @@ def test_what_the_signed_header_of_the_mail_names_is_what_works(
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"List-Unsubscribe": "yes"}, {"action": "drop"}, {"action": "undo"}, {"action": "undo", "undo": "x.y.z"}]
+    "body",
+    [{}, {"List-Unsubscribe": "yes"}, {"action": "drop"}, {"action": "undo"}, {"action": "undo", "undo": "x.y.z"}],
 )
-def test_other_posts_change_nothing(
-    session: AnySession, public: Client, sent: Sent, body: dict[str, str]
-) -> None:
+def test_other_posts_change_nothing(session: AnySession, public: Client, sent: Sent, body: dict[str, str]) -> None:
     assert public.post(f"/u/{sent.token()}", data=body).status_code in (400, 410)
     assert standing(session) == (ON_BOTH, 0)
 
@@ -111,9 +114,7 @@ def test_a_forged_token_unsubscribes_nobody(session: AnySession, public: Client,
     assert standing(session) == (ON_BOTH, 0)
 
 
-def test_page_unsubscribes_from_the_campaigns_lists_only(
-    session: AnySession, public: Client, sent: Sent
-) -> None:
+def test_page_unsubscribes_from_the_campaigns_lists_only(session: AnySession, public: Client, sent: Sent) -> None:
     session.execute(text("INSERT INTO mailing_list (panel_id, name) VALUES (:p, 'Otra lista')"), {"p": sent.panel_id})
     session.execute(
         text(
@@ -137,9 +138,7 @@ def test_everything_suppresses_the_address_in_the_panel(session: AnySession, pub
 
 
 @pytest.mark.parametrize("action", ["lists", "everything"])
-def test_undo_brings_back_exactly_what_was(
-    session: AnySession, public: Client, sent: Sent, action: str
-) -> None:
+def test_undo_brings_back_exactly_what_was(session: AnySession, public: Client, sent: Sent, action: str) -> None:
     session.execute(
         text(
             "UPDATE subscription s SET status = 'unsubscribed', unsubscribed_at = now() FROM mailing_list l, contact c "
@@ -167,16 +166,12 @@ def test_undo_ends_after_a_quarter_of_an_hour(session: AnySession, public: Clien
 def test_undo_of_one_person_does_nothing_for_another(session: AnySession, public: Client, sent: Sent) -> None:
     page = public.post(f"/u/{sent.token()}", data={"action": "lists"})
     public.post(f"/u/{sent.token('luis@example.pe')}", data=ONE_CLICK)
-    stolen = public.post(
-        f"/u/{sent.token('luis@example.pe')}", data={"action": "undo", "undo": undo_token(page)}
-    )
+    stolen = public.post(f"/u/{sent.token('luis@example.pe')}", data={"action": "undo", "undo": undo_token(page)})
     assert stolen.status_code == 410
     assert standing(session, "luis@example.pe") == ({"Feria laboral": "unsubscribed"}, 0)
 
 
-def test_undo_never_lifts_a_suppression_that_was_there_before(
-    session: AnySession, public: Client, sent: Sent
-) -> None:
+def test_undo_never_lifts_a_suppression_that_was_there_before(session: AnySession, public: Client, sent: Sent) -> None:
     session.execute(
         text("INSERT INTO suppression (panel_id, email, reason) VALUES (:p, 'ana@example.pe', 'complaint')"),
         {"p": sent.panel_id},
@@ -187,9 +182,7 @@ def test_undo_never_lifts_a_suppression_that_was_there_before(
     assert standing(session) == (ON_BOTH, 1)
 
 
-def test_a_proof_says_that_it_was_a_test_and_changes_nothing(
-    session: AnySession, public: Client, sent: Sent
-) -> None:
+def test_a_proof_says_that_it_was_a_test_and_changes_nothing(session: AnySession, public: Client, sent: Sent) -> None:
     assert "Este correo era una prueba" in public.get(f"/u/{sent.proof_token}").text
     assert public.post(f"/u/{sent.proof_token}", data=ONE_CLICK).status_code == 200
     public.post(f"/u/{sent.proof_token}", data={"action": "everything"})
@@ -204,7 +197,8 @@ def test_a_deleted_contact_is_answered_and_one_that_came_back_is_honoured(
     assert public.get(f"/u/{sent.token()}").status_code == 200
     assert public.post(f"/u/{sent.token()}", data=ONE_CLICK).status_code == 200
     session.execute(
-        text("INSERT INTO contact (panel_id, email, domain) VALUES (:p, 'ana@example.pe', 'example.pe')"), {"p": sent.panel_id}
+        text("INSERT INTO contact (panel_id, email, domain) VALUES (:p, 'ana@example.pe', 'example.pe')"),
+        {"p": sent.panel_id},
     )
     session.execute(
         text(

@@ -1,0 +1,216 @@
+"""Preview with a real contact, proofs, review, schedule, pause, resume, cancel."""
+
+import re
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
+
+from flask import abort, flash, g, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from app.current import current_settings
+from app.extensions import db
+from app.flow import campaigns, previews
+from app.flow.campaigns import CampaignProblem
+from app.flow.composing import CompositionProblem
+from app.flow.previews import Preview
+from app.flow.review import CLIPPED_AT_BYTES
+from app.flow.review import review as make_review
+from app.models import Campaign, Contact, Role
+from app.web.campaigns import blueprint
+from app.web.campaigns.forms import ProofForm, ScheduleForm
+from app.web.campaigns.sentences import problem_sentence
+from app.web.campaigns.writing import mail_response, redirect_to
+from app.web.formats import number, when
+from app.web.scope import get_or_404, requires
+
+SEPARATORS = re.compile(r"[\s,;]+")
+
+# Looking.
+
+
+@blueprint.get("/<int:campaign_id>/previa")
+def preview(campaign_id: int) -> str:
+    campaign = get_or_404(Campaign, campaign_id)
+    list_ids = [row.id for row in campaign.lists]
+    query = request.args.get("q", "").strip()
+    contact = chosen_contact(campaign)
+    message, problem = rendered(campaign, contact)
+    before, after = previews.neighbours(db.session, g.panel.id, list_ids, contact.id) if contact else (None, None)
+    return render_template(
+        "campaigns/preview.html",
+        campaign=campaign,
+        contact=contact,
+        found=previews.find_contacts(db.session, g.panel.id, list_ids, query) if query else [],
+        message=message,
+        problem=problem,
+        before=before,
+        after=after,
+        form=ProofForm(addresses=current_user.email, contact_id=str(contact.id) if contact else ""),
+        clipped_at=CLIPPED_AT_BYTES,
+        **proof_facts(campaign),
+    )
+
+
+@blueprint.get("/<int:campaign_id>/previa/mensaje")
+def preview_frame(campaign_id: int) -> Response:
+    """The HTML part alone, for the frame."""
+    campaign = get_or_404(Campaign, campaign_id)
+    message, _problem = rendered(campaign, chosen_contact(campaign))
+    if message is None:
+        abort(404)
+    return mail_response(message.html)
+
+
+def chosen_contact(campaign: Campaign) -> Contact | None:
+    """The one asked for, else the first whom the lists reach; 404 for one who isn't of this panel."""
+    wanted = request.args.get("contacto", type=int)
+    if wanted is not None:
+        get_or_404(Contact, wanted)
+    return previews.contact_for_preview(db.session, g.panel.id, [row.id for row in campaign.lists], wanted)
+
+
+def rendered(campaign: Campaign, contact: Contact | None) -> tuple[Preview | None, str]:
+    try:
+        return previews.preview_message(db.session, current_settings(), campaign, contact), ""
+    except CompositionProblem as problem:
+        return None, problem_sentence(problem)
+
+
+@blueprint.post("/<int:campaign_id>/prueba")
+@requires(Role.EDITOR)
+def prove(campaign_id: int) -> Response:
+    """Queue test sends."""
+    campaign = get_or_404(Campaign, campaign_id)
+    form = ProofForm()
+    contact_id = int(form.contact_id.data) if (form.contact_id.data or "").isdigit() else None
+    if contact_id is not None:
+        get_or_404(Contact, contact_id)
+    addresses = [part for part in SEPARATORS.split(form.addresses.data or "") if part]
+    try:
+        queued = previews.request_proofs(
+            db.session, g.panel.id, campaign.id, addresses, contact_id=contact_id, user_id=current_user.id
+        )
+        flash(_("La prueba está en cola para %(to)s.", to=", ".join(proof.email for proof in queued)), "success")
+    except CampaignProblem as problem:
+        flash(problem_sentence(problem), "danger")
+    return redirect(url_for("campaigns.preview", campaign_id=campaign_id, contacto=contact_id, _anchor="pruebas"))
+
+
+@blueprint.get("/<int:campaign_id>/pruebas")
+def proofs(campaign_id: int) -> str:
+    """The state of the test sends, fetched again and again by the page."""
+    campaign = get_or_404(Campaign, campaign_id)
+    return render_template("campaigns/_proofs.html", campaign=campaign, **proof_facts(campaign))
+
+
+def proof_facts(campaign: Campaign) -> dict[str, object]:
+    latest = previews.proofs_of(db.session, campaign.id)
+    return {"proofs": latest, "captured": previews.captured_proofs(db.session, current_settings(), latest)}
+
+
+# Sending.
+
+
+@blueprint.get("/<int:campaign_id>/revisar")
+@requires(Role.EDITOR)
+def review(campaign_id: int) -> str | Response:
+    return review_page(get_or_404(Campaign, campaign_id), ScheduleForm())
+
+
+def review_page(campaign: Campaign, form: ScheduleForm) -> str | Response:
+    if campaign.status not in campaigns.WRITABLE:
+        return redirect_to("show", campaign.id)
+    return render_template(
+        "campaigns/review.html",
+        campaign=campaign,
+        form=form,
+        review=make_review(db.session, current_settings(), campaign),
+        zone=g.panel.timezone,
+    )
+
+
+@blueprint.post("/<int:campaign_id>/enviar")
+@requires(Role.MANAGER)
+def send_now(campaign_id: int) -> str | Response:
+    campaign = get_or_404(Campaign, campaign_id)
+    try:
+        campaigns.schedule_campaign(db.session, current_settings(), g.panel.id, campaign.id)
+    except CampaignProblem as problem:
+        return refused(campaign_id, problem)
+    flash(_("La campaña empieza a enviarse. Puede cerrar esta página: el envío sigue."), "success")
+    return redirect_to("show", campaign_id)
+
+
+@blueprint.post("/<int:campaign_id>/programar")
+@requires(Role.MANAGER)
+def schedule(campaign_id: int) -> str | Response:
+    campaign = get_or_404(Campaign, campaign_id)
+    form = ScheduleForm()
+    try:
+        if form.at.data is None:
+            raise CampaignProblem("time_missing")
+        at = campaigns.moment_in_zone(form.at.data, g.panel.timezone)
+        campaigns.schedule_campaign(db.session, current_settings(), g.panel.id, campaign.id, at=at)
+    except CampaignProblem as problem:
+        if problem.code not in ("past", "too_far", "time_skipped", "time_missing"):
+            return refused(campaign_id, problem)
+        form.at.errors = [problem_sentence(problem)]
+        return review_page(get_or_404(Campaign, campaign_id), form)
+    flash(_("Programada para el %(at)s (%(zone)s).", at=when(at), zone=zone_name()), "success")
+    return redirect_to("show", campaign_id)
+
+
+def zone_name() -> str:
+    return ZoneInfo(g.panel.timezone).key
+
+
+def refused(campaign_id: int, problem: CampaignProblem) -> Response:
+    flash(problem_sentence(problem), "danger")
+    is_draft = get_or_404(Campaign, campaign_id).status in campaigns.WRITABLE
+    return redirect_to("review" if is_draft else "show", campaign_id)
+
+
+@blueprint.post("/<int:campaign_id>/borrador")
+@requires(Role.MANAGER)
+def unschedule(campaign_id: int) -> Response:
+    return act(campaign_id, campaigns.unschedule_campaign, _("Volvió a ser un borrador: nada se enviará."), "edit")
+
+
+@blueprint.post("/<int:campaign_id>/pausar")
+@requires(Role.MANAGER)
+def pause(campaign_id: int) -> Response:
+    return act(campaign_id, campaigns.pause_campaign, _("En pausa. Lo que ya salió no se puede detener."))
+
+
+@blueprint.post("/<int:campaign_id>/reanudar")
+@requires(Role.MANAGER)
+def resume(campaign_id: int) -> Response:
+    return act(campaign_id, campaigns.resume_campaign, _("El envío continúa donde estaba."))
+
+
+@blueprint.post("/<int:campaign_id>/cancelar")
+@requires(Role.MANAGER)
+def cancel(campaign_id: int) -> Response:
+    campaign = get_or_404(Campaign, campaign_id)
+    try:
+        skipped = campaigns.cancel_campaign(db.session, g.panel.id, campaign.id)
+    except CampaignProblem as problem:
+        return refused(campaign_id, problem)
+    if skipped:
+        flash(_("Campaña cancelada. %(number)s personas no la recibirán.", number=number(skipped)), "success")
+    else:
+        flash(_("Campaña cancelada."), "success")
+    return redirect_to("show", campaign_id)
+
+
+def act(campaign_id: int, verb: Callable[..., None], done: str, then: str = "show") -> Response:
+    """One verb of the flow on one campaign, and what came of it."""
+    campaign = get_or_404(Campaign, campaign_id)
+    try:
+        verb(db.session, g.panel.id, campaign.id)
+    except CampaignProblem as problem:
+        return refused(campaign_id, problem)
+    flash(done, "success")
+    return redirect_to(then, campaign_id)

@@ -1,0 +1,316 @@
+"""What people read instead of codes: what happened, where, and the remedy. Also for the command line."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask_babel import gettext as _
+
+from app.flow.campaign_content import ContentProblem
+from app.flow.campaigns import CampaignProblem, ContentRefused, NotReady
+from app.flow.composing import CompositionProblem
+from app.models import CampaignStatus, DeliveryStatus, ProofStatus, SkipReason
+
+
+class _Shown(dict[str, Any]):
+    """Details by name; nothing for one that a code doesn't carry."""
+
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+def fill(sentence: str, details: Mapping[str, Any]) -> str:
+    return str(sentence % _Shown(details))
+
+
+def content_sentence(problem: ContentProblem) -> str:
+    """``Línea 3, columna 5: no existe el campo «nombr». ¿Quiso decir «nombre»?``"""
+    details = dict(problem.details)
+    if problem.code == "address_invalid":
+        details["why"] = address_reasons().get(str(details.get("reason")), "")
+    told = fill(content_sentences().get(problem.code, problem.code), details)
+    if details.get("suggestion"):
+        told += " " + fill(_("¿Quiso decir «%(suggestion)s»?"), details)
+    if problem.line and problem.field in ("html", "text"):
+        place = {"line": problem.line, "column": problem.column}
+        return fill(_("Línea %(line)s, columna %(column)s:"), place) + " " + told
+    if problem.line:
+        return fill(_("Carácter %(column)s:"), {"column": problem.column}) + " " + told
+    return told
+
+
+def problem_sentence(problem: CampaignProblem | CompositionProblem) -> str:
+    """One sentence for whatever the flow refused."""
+    if isinstance(problem, CompositionProblem):
+        return fill(composition_sentences().get(problem.code, problem.code), {"detail": problem.detail})
+    if isinstance(problem, ContentRefused):
+        return " ".join(content_sentence(one) for one in problem.problems)
+    if isinstance(problem, NotReady):
+        findings = finding_sentences()
+        told = " ".join(fill(findings.get(f.code, f.code), f.details) for f in problem.blockers)
+        return f"{_('La campaña todavía no se puede enviar.')} {told}"
+    details = dict(problem.details)
+    if "status" in details:
+        details["status"] = status_name(CampaignStatus(details["status"])).lower()
+    if problem.code == "address_invalid":
+        details["why"] = address_reasons().get(str(details.get("reason")), "")
+    return fill(problem_sentences().get(problem.code, problem.code), details)
+
+
+def problem_sentences() -> dict[str, str]:
+    return {
+        "not_found": _("No encontramos esa campaña en esta plataforma."),
+        "not_a_draft": _(
+            "La campaña está %(status)s y ya no se puede cambiar. Duplíquela para preparar otra con el mismo contenido."
+        ),
+        "changed_meanwhile": _(
+            "Otra persona guardó esta campaña mientras usted la editaba. Su texto sigue abajo, sin guardar: "
+            "cópielo, recargue la página y vuelva a aplicar sus cambios."
+        ),
+        "wrong_status": _("La campaña está %(status)s: esta acción ya no es posible. Vea abajo en qué quedó."),
+        "past": _("Esa hora ya pasó. Elija una hora futura, o «Enviar ahora»."),
+        "too_far": _("Elija una fecha dentro de los próximos dos años."),
+        "time_skipped": _("Ese día los relojes se adelantan y esa hora no existe. Elija otra hora."),
+        "time_missing": _("Elija la fecha y la hora del envío."),
+        "no_address": _("Escriba al menos una dirección de correo."),
+        "address_invalid": _("«%(address)s» no es una dirección de correo válida. %(why)s"),
+        "address_suppressed": _(
+            "«%(address)s» está en la lista de supresión: nunca se le escribe, tampoco en una prueba. Use otra dirección."
+        ),
+        "too_many_addresses": _("Una prueba se envía a %(limit)s direcciones como máximo."),
+        "too_many_proofs": _("Esta plataforma ya envió %(limit)s pruebas en la última hora. Espere un poco."),
+    }
+
+
+def content_sentences() -> dict[str, str]:
+    return {
+        "name_missing": _("Escriba un nombre para reconocer la campaña."),
+        "control_character_in_name": _("El nombre no puede tener saltos de línea ni caracteres invisibles."),
+        "too_long": _("Tiene %(length)s caracteres; el máximo es %(limit)s."),
+        "address_invalid": _("«%(address)s» no es una dirección de correo válida. %(why)s"),
+        "domain_not_allowed": _(
+            "Esta instalación solo envía desde dominios que terminan en %(suffixes)s; «%(domain)s» no puede usarse."
+        ),
+        "domain_not_of_panel": _(
+            "«%(domain)s» no es un dominio de envío de esta plataforma. Elija uno de la lista o pida que lo agreguen en Dominios."
+        ),
+        "list_unknown": _("Una de las listas elegidas ya no existe o está archivada. Elija otra."),
+        "rate_out_of_range": _("Escriba un número de 1 en adelante, o deje el campo vacío para no limitar."),
+        "too_deep": _("Hay demasiados niveles, uno dentro de otro (máximo %(limit)s)."),
+        "tag_too_long": _("Hay demasiado texto entre estas llaves; divídalo."),
+        "unclosed_tag": _("«%(tag)s» se abre aquí y nunca se cierra."),
+        "unclosed_if": _("A este «if» le falta su «endif»."),
+        "unexpected_statement": _("«%(statement)s» aparece sin un «if» antes."),
+        "syntax": _("No se entiende lo escrito cerca de «%(near)s»."),
+        "empty_tag": _("No hay nada entre estas llaves; escriba el nombre de un campo."),
+        "unknown_field": _("No existe el campo «%(field)s»."),
+        "unknown_filter": _("No existe el filtro «%(filter)s»."),
+        "filter_arguments": _("El filtro «%(filter)s» lleva %(expected)s valor(es) entre paréntesis, no %(found)s."),
+        "loop_not_allowed": _("Los bucles («for») no están permitidos."),
+        "statement_not_allowed": _("«%(statement)s» no está permitido; solo «if», «elif», «else» y «endif»."),
+        "private_access": _("«%(name)s» es privado y no puede usarse."),
+        "attribute_not_allowed": _("Un campo no tiene partes: «.%(name)s» no está permitido."),
+        "item_not_allowed": _("Un campo no tiene elementos: los corchetes no están permitidos."),
+        "call_not_allowed": _("Aquí no se puede llamar a nada con paréntesis."),
+        "operator_not_allowed": _("«%(operator)s» no está permitido; solo «and», «or», «not», «==» y «!=»."),
+        "test_not_allowed": _("«is %(test)s» no está permitido; solo «is defined»."),
+        "constant_not_allowed": _("Los campos son textos: escriba «%(constant)s» entre comillas."),
+        "expression_not_allowed": _("Este tipo de expresión no está permitido."),
+        "line_break": _("Aquí no puede haber saltos de línea."),
+        "control_character": _("El carácter invisible %(character)s no está permitido."),
+        "field_not_in_part": _("«%(field)s» no puede usarse en esta parte."),
+        "link_not_tracked": _("Este enlace lleva campos en su dirección: funcionará, pero sus clics no se cuentan."),
+        "link_invalid": _("«%(url)s» no es una dirección web completa."),
+        "link_relative": _("«%(url)s» no lleva a ninguna parte desde un correo; escríbalo con https:// y el sitio."),
+    }
+
+
+def address_reasons() -> dict[str, str]:
+    return {
+        "empty": _("Está vacía."),
+        "missing_at": _("Le falta la arroba (@)."),
+        "several_addresses": _("Hay más de una dirección."),
+        "spaces": _("Tiene espacios."),
+        "extra_text": _("Escriba solo la dirección, sin nombre ni signos «<>»."),
+        "control_character": _("Tiene caracteres invisibles."),
+        "too_long": _("Es demasiado larga."),
+        "missing_local_part": _("Falta lo que va antes de la arroba."),
+        "local_part_too_long": _("Lo que va antes de la arroba es demasiado largo."),
+        "non_ascii_local_part": _("Antes de la arroba no puede haber tildes ni eñes."),
+        "bad_local_part": _("Lo que va antes de la arroba no es válido."),
+        "missing_domain": _("Falta el dominio después de la arroba."),
+        "domain_without_dot": _("El dominio está incompleto."),
+        "bad_domain": _("El dominio no es válido."),
+    }
+
+
+def composition_sentences() -> dict[str, str]:
+    return {
+        "content": _("El contenido no se puede convertir en un correo: %(detail)s"),
+        "no_sending_domain": _("Elija primero la dirección del remitente en uno de los dominios de la plataforma."),
+        "no_dkim_key": _("El dominio %(detail)s no tiene una clave DKIM activa: cree una en Dominios."),
+    }
+
+
+def finding_sentences() -> dict[str, str]:
+    """The lines of the checklist before sending."""
+    return {
+        "subject_missing": _("Falta el asunto."),
+        "from_name_missing": _("Falta el nombre del remitente."),
+        "from_email_missing": _("Falta la dirección del remitente."),
+        "content_missing": _("El mensaje está vacío."),
+        "content_broken": _("El contenido tiene un error que impide enviarlo: ábralo y guárdelo para ver cuál."),
+        "dkim_missing": _("El dominio %(domain)s no tiene una clave DKIM activa: sin firma, los correos se rechazan."),
+        "lists_missing": _("No hay ninguna lista elegida."),
+        "nobody": _("Nadie recibiría esta campaña: las listas no tienen personas suscritas."),
+        "from_ready": _("El remitente %(address)s pertenece a la plataforma y firma con DKIM."),
+        "audience_ready": _("Hay destinatarios."),
+        "content_ready": _("El asunto y el mensaje están completos y sin errores."),
+        "unsubscribe_written": _("El mensaje lleva su enlace de baja, y cada correo la baja con un clic (RFC 8058)."),
+        "unsubscribe_added": _(
+            "El mensaje no lleva {{ enlace_baja }}: se agrega al pie, además de la baja con un clic (RFC 8058)."
+        ),
+        "clipped": _(
+            "El HTML es grande: Gmail recorta los mensajes de más de 102 kB y oculta el final, con el enlace de baja."
+        ),
+        "subject_long": _("El asunto tiene %(length)s caracteres: en un teléfono se verá cortado."),
+    }
+
+
+def status_name(status: CampaignStatus) -> str:
+    names: dict[Any, str] = {
+        CampaignStatus.DRAFT: _("Borrador"),
+        CampaignStatus.IN_REVIEW: _("En revisión"),
+        CampaignStatus.SCHEDULED: _("Programada"),
+        CampaignStatus.PREPARING: _("Preparando"),
+        CampaignStatus.SENDING: _("Enviando"),
+        CampaignStatus.PAUSED: _("Pausada"),
+        CampaignStatus.FINISHED: _("Terminada"),
+        CampaignStatus.CANCELLED: _("Cancelada"),
+    }
+    return names[status]
+
+
+STATUS_COLOURS = {
+    CampaignStatus.DRAFT: "secondary",
+    CampaignStatus.IN_REVIEW: "purple",
+    CampaignStatus.SCHEDULED: "azure",
+    CampaignStatus.PREPARING: "blue",
+    CampaignStatus.SENDING: "blue",
+    CampaignStatus.PAUSED: "orange",
+    CampaignStatus.FINISHED: "green",
+    CampaignStatus.CANCELLED: "red",
+}
+
+
+def figure_names() -> dict[str, str]:
+    """The figures of the live page, and the filters of the recipients."""
+    return {
+        "waiting": _("Por enviar"),
+        "accepted": _("Aceptados"),
+        "deferred": _("Diferidos"),
+        "bounced": _("Rebotados"),
+        "failed": _("Fallidos"),
+        "skipped": _("Omitidos"),
+        "unknown": _("Sin confirmar"),
+    }
+
+
+def reaction_names() -> dict[str, str]:
+    return {"opened": _("Abrieron"), "clicked": _("Hicieron clic"), "left": _("Se dieron de baja")}
+
+
+def delivery_name(status: DeliveryStatus | str) -> str:
+    names: dict[Any, str] = {
+        DeliveryStatus.PLANNED: _("Por enviar"),
+        DeliveryStatus.SENDING: _("Enviando"),
+        DeliveryStatus.ACCEPTED: _("Aceptado"),
+        DeliveryStatus.DELIVERED: _("Entregado"),
+        DeliveryStatus.DEFERRED: _("Diferido"),
+        DeliveryStatus.BOUNCED: _("Rebotado"),
+        DeliveryStatus.FAILED: _("Fallido"),
+        DeliveryStatus.SKIPPED: _("Omitido"),
+        DeliveryStatus.UNKNOWN: _("Sin confirmar"),
+    }
+    return names[DeliveryStatus(status)]
+
+
+def delivery_meaning(status: DeliveryStatus | str) -> str:
+    names: dict[Any, str] = {
+        DeliveryStatus.PLANNED: _("Está en la audiencia y todavía no se intentó."),
+        DeliveryStatus.SENDING: _("Se está entregando al relay en este momento."),
+        DeliveryStatus.ACCEPTED: _("El relay lo aceptó y se encarga de entregarlo."),
+        DeliveryStatus.DELIVERED: _("El servidor del destinatario lo recibió."),
+        DeliveryStatus.DEFERRED: _("El relay pidió intentarlo más tarde; se reintenta solo."),
+        DeliveryStatus.BOUNCED: _("Fue rechazado definitivamente; no se vuelve a intentar."),
+        DeliveryStatus.FAILED: _("No se pudo enviar por una causa nuestra o del relay, no del destinatario."),
+        DeliveryStatus.SKIPPED: _("No se envió a propósito."),
+        DeliveryStatus.UNKNOWN: _(
+            "Una interrupción ocultó la respuesta; se averigua con el relay antes de reintentar."
+        ),
+    }
+    return names[DeliveryStatus(status)]
+
+
+DELIVERY_COLOURS = {
+    "planned": "secondary",
+    "sending": "blue",
+    "accepted": "green",
+    "delivered": "green",
+    "deferred": "yellow",
+    "bounced": "red",
+    "failed": "red",
+    "skipped": "secondary",
+    "unknown": "purple",
+}
+
+
+def skip_name(reason: SkipReason | str | None) -> str:
+    names: dict[str, str] = {
+        "unsubscribed": _("se dio de baja"),
+        "suppressed": _("está en la lista de supresión"),
+        "erased": _("su contacto se borró"),
+        "cancelled": _("la campaña se canceló antes"),
+    }
+    return names.get(str(reason or ""), "")
+
+
+def proof_name(status: ProofStatus) -> str:
+    names: dict[Any, str] = {
+        ProofStatus.QUEUED: _("En cola"),
+        ProofStatus.SENDING: _("Enviando"),
+        ProofStatus.ACCEPTED: _("Aceptada"),
+        ProofStatus.FAILED: _("Rechazada"),
+        ProofStatus.UNKNOWN: _("Sin confirmar"),
+    }
+    return names[status]
+
+
+PROOF_COLOURS = {
+    ProofStatus.QUEUED: "secondary",
+    ProofStatus.SENDING: "blue",
+    ProofStatus.ACCEPTED: "green",
+    ProofStatus.FAILED: "red",
+    ProofStatus.UNKNOWN: "purple",
+}
+
+
+def pause_reason(reason: str | None) -> tuple[str, str]:
+    """Why it stands still, and what to do; both empty where a person paused it."""
+    code, _colon, detail = (reason or "").partition(":")
+    shown = {"detail": detail}
+    if code == "relay_failures":
+        return (
+            fill(
+                _("Se pausó sola porque el relay falló muchas veces seguidas. Su última respuesta: «%(detail)s»."),
+                shown,
+            ),
+            _("Revise en Ajustes que el relay esté en marcha y acepte la conexión; después pulse «Reanudar»."),
+        )
+    if code == "cannot_compose":
+        problem, _colon, rest = detail.partition(":")
+        told = fill(composition_sentences().get(problem, detail), {"detail": rest})
+        return (
+            _("Se pausó sola porque el correo no se puede armar.") + " " + told,
+            _("Corrija la causa y pulse «Reanudar»; si es el contenido, cancele esta campaña y duplíquela."),
+        )
+    return "", ""

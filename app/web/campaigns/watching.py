@@ -1,0 +1,160 @@
+"""Live page, report, recipients, download."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import abort, render_template, request
+from flask_babel import format_datetime
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from app.extensions import db
+from app.flow import campaigns, recipients, reports
+from app.models import Campaign, Delivery, SkipReason
+from app.web.campaigns import blueprint
+from app.web.campaigns.sentences import delivery_name, figure_names, reaction_names, skip_name
+from app.web.campaigns.writing import redirect_to
+from app.web.contacts.csv_answer import csv_answer
+from app.web.paging import page_by_key
+from app.web.scope import get_or_404
+
+
+@blueprint.get("/<int:campaign_id>")
+def show(campaign_id: int) -> str | Response:
+    """The live page; a draft's is its preview."""
+    campaign = get_or_404(Campaign, campaign_id)
+    if campaign.status in campaigns.WRITABLE:
+        return redirect_to("preview", campaign_id)
+    return render_template("campaigns/show.html", campaign=campaign, **live_facts(campaign))
+
+
+@blueprint.get("/<int:campaign_id>/estado")
+def live(campaign_id: int) -> str:
+    """The moving part of the live page, fetched every two seconds."""
+    campaign = get_or_404(Campaign, campaign_id)
+    return render_template("campaigns/_live.html", campaign=campaign, **live_facts(campaign))
+
+
+def live_facts(campaign: Campaign) -> dict[str, Any]:
+    current = reports.counts(db.session, campaign.id)
+    return {
+        "counts": current,
+        "figures": figure_names(),
+        "reasons": reports.skipped_by_reason(db.session, campaign) if current.skipped else {},
+        "speed": reports.speed(db.session, campaign, current),
+        "points": reports.progress(db.session, campaign.id),
+        "reactions": reports.reactions(db.session, campaign),
+        "now": datetime.now(UTC),
+    }
+
+
+@blueprint.get("/<int:campaign_id>/informe")
+def report(campaign_id: int) -> str | Response:
+    campaign = get_or_404(Campaign, campaign_id)
+    if campaign.frozen_on is None:
+        return redirect_to("show", campaign_id)
+    is_whole = request.args.get("completo") == "1"
+    return render_template(
+        "campaigns/report.html",
+        campaign=campaign,
+        counts=reports.counts(db.session, campaign.id),
+        figures=figure_names(),
+        reasons=reports.skipped_by_reason(db.session, campaign),
+        reactions=reports.reactions(db.session, campaign),
+        links=reports.link_clicks(db.session, campaign),
+        is_whole=is_whole,
+        **(detail_facts(campaign) if is_whole else {}),
+    )
+
+
+@blueprint.get("/<int:campaign_id>/informe/detalle")
+def report_detail(campaign_id: int) -> str:
+    """What takes reading the whole ledger; fetched after the page stands."""
+    campaign = get_or_404(Campaign, campaign_id)
+    return render_template("campaigns/_report_detail.html", campaign=campaign, **detail_facts(campaign))
+
+
+def detail_facts(campaign: Campaign) -> dict[str, Any]:
+    seconds, spans = reports.reactions_over_time(db.session, campaign)
+    return {"span_seconds": seconds, "spans": spans, "domains": reports.by_domain(db.session, campaign)}
+
+
+@blueprint.get("/<int:campaign_id>/destinatarios")
+def people(campaign_id: int) -> str | Response:
+    campaign = get_or_404(Campaign, campaign_id)
+    if campaign.frozen_on is None:
+        return redirect_to("show", campaign_id)
+    chosen, query = request.args.get("estado", ""), request.args.get("q", "")
+    page = page_by_key(
+        recipients.recipients(db.session, campaign, chosen=chosen, query=query),
+        sorts={"seq": Delivery.seq},
+        key=Delivery.seq,
+        default="seq",
+        scalars=False,
+    )
+    return render_template(
+        "campaigns/recipients.html",
+        campaign=campaign,
+        page=page,
+        choices={**figure_names(), **reaction_names()},
+        is_filtered=bool(chosen or query),
+    )
+
+
+@blueprint.get("/<int:campaign_id>/destinatarios/<int:seq>")
+def person(campaign_id: int, seq: int) -> str:
+    campaign = get_or_404(Campaign, campaign_id)
+    found = recipients.recipient(db.session, campaign, seq)
+    if found is None:
+        abort(404)
+    return render_template("campaigns/recipient.html", campaign=campaign, person=found)
+
+
+# Download.
+
+
+@blueprint.get("/<int:campaign_id>/destinatarios.csv")
+def download(campaign_id: int) -> Response:
+    """All recipients as a file for spreadsheets, streamed."""
+    campaign = get_or_404(Campaign, campaign_id)
+    if campaign.frozen_on is None:
+        abort(404)
+    rows = (csv_cells(row) for row in recipients.export_rows(db.session, campaign))
+    return csv_answer(f"campana-{campaign.id}-destinatarios.csv", csv_header(), rows)
+
+
+def csv_header() -> list[str]:
+    return [
+        _("Número"),
+        _("Correo"),
+        _("Estado"),
+        _("Motivo"),
+        _("Intentos"),
+        _("Primer intento"),
+        _("Último intento"),
+        _("Código"),
+        _("Respuesta"),
+        _("Aperturas"),
+        _("Clics"),
+        _("Primera apertura"),
+        _("Primer clic"),
+        _("Baja"),
+    ]
+
+
+def csv_cells(row: Any) -> list[Any]:
+    reason = skip_name(SkipReason(row.skip_reason)) if row.skip_reason else ""
+    times = [spreadsheet_time(getattr(row, name)) for name in ("first_attempt_at", "last_attempt_at")]
+    reactions = [
+        spreadsheet_time(getattr(row, name)) for name in ("first_open_at", "first_click_at", "unsubscribed_at")
+    ]
+    status = delivery_name(row.status)
+    return [
+        row.seq, row.email, status, reason, row.attempts, *times, row.reply_code, row.reply_text, row.opens, row.clicks,
+        *reactions,
+    ]  # fmt: skip
+
+
+def spreadsheet_time(moment: datetime | None) -> str:
+    """In the panel's zone, in the one order that sorts."""
+    return format_datetime(moment, "yyyy-MM-dd HH:mm:ss") if moment else ""

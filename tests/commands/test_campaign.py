@@ -1,0 +1,149 @@
+"""``flask campaign``: the same rules as the pages, one line of JSON, an exit code that scripts can trust."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.models import Campaign, CampaignStatus, Proof
+from tests import factories, ledger
+
+
+@pytest.fixture
+def world(session, panel, settings):
+    ledger.sending_domain_with_key(session, panel.id, settings=settings)
+    people = factories.mailing_list(session, panel)
+    factories.contact(session, panel, "ana@example.pe", people, name="Ana")
+    return people
+
+
+@pytest.fixture
+def run(app):
+    runner = app.test_cli_runner()
+
+    def run(*arguments: str, code: int = 0):
+        result = runner.invoke(args=["campaign", *map(str, arguments), "--json"])
+        assert result.exit_code == code, result.output
+        return json.loads(result.stdout) if code in (0, 1) else result.output
+
+    return run
+
+
+@pytest.fixture
+def html(tmp_path):
+    file = tmp_path / "mensaje.html"
+    file.write_text("<p>Hola {{ nombre }}, año 2027</p>", encoding="utf-8")
+    return file
+
+
+def creation(html, **changes) -> list[str]:
+    options = {
+        "panel": "empleo",
+        "name": "Feria",
+        "subject": "Hola {{ nombre }}",
+        "from-email": "noticias@boletin.example.gob.pe",
+        "from-name": "Bolsa",
+        "html": str(html),
+        "list": "Feria laboral",
+        **changes,
+    }
+    return ["create", *(part for name, value in options.items() for part in (f"--{name}", value))]
+
+
+def test_create_schedule_show_and_cancel(run, session, world, html):
+    made = run(*creation(html))
+    assert made["status"] == "draft"
+    campaign = session.get(Campaign, made["campaign_id"])
+    assert "año 2027" in campaign.html
+    assert run("schedule", campaign.id)["status"] == "scheduled"
+    assert run("show", campaign.id)["planned"] == 0
+    assert run("cancel", campaign.id)["status"] == "cancelled"
+    assert run("cancel", campaign.id, code=1)["error"] == "wrong_status"
+    assert [row["campaign_id"] for row in run("list", "--panel", "empleo", "--status", "cancelled")] == [campaign.id]
+
+
+def test_time_without_an_offset_is_the_panels(run, session, panel, world):
+    campaign = factories.campaign(session, panel, world)
+    local = (datetime.now(UTC) + timedelta(days=2)).replace(microsecond=0, tzinfo=None)
+    run("schedule", campaign.id, "--at", local.isoformat())
+    session.expire_all()
+    assert campaign.scheduled_at == local.replace(tzinfo=UTC) + timedelta(hours=5)
+
+
+def test_time_with_an_offset_is_taken_as_it_is(run, session, panel, world):
+    campaign = factories.campaign(session, panel, world)
+    at = (datetime.now(UTC) + timedelta(days=2)).replace(microsecond=0)
+    run("schedule", campaign.id, "--at", at.isoformat())
+    session.expire_all()
+    assert campaign.scheduled_at == at
+
+
+def test_refused_content_is_told_field_by_field_with_its_place(run, session, world, html):
+    html.write_text("<p>\n{{ nada }}")
+    answer = run(*creation(html, **{"from-email": "a@example.com"}), code=1)
+    assert answer["error"] == "content"
+    assert [(p["field"], p["code"], p["line"]) for p in answer["problems"]] == [
+        ("from_email", "domain_not_allowed", 0),
+        ("html", "unknown_field", 2),
+    ]
+    assert session.query(Campaign).count() == 0
+
+
+def test_what_is_not_ready_is_not_scheduled(run, session, panel, world):
+    campaign = factories.campaign(session, panel, world, subject="")
+    assert run("schedule", campaign.id, code=1)["blockers"] == ["subject_missing"]
+
+
+def test_past_is_refused(run, session, panel, world):
+    campaign = factories.campaign(session, panel, world)
+    assert run("schedule", campaign.id, "--at", "2020-01-01T00:00", code=1)["error"] == "past"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list", "--panel", "nadie"],
+        ["create", "--panel", "empleo"],
+        ["schedule", "x"],
+    ],
+)
+def test_wrong_use_is_exit_code_2(run, panel, arguments):
+    run(*arguments, code=2)
+
+
+def test_unknown_list_names_the_known_ones(run, world, html):
+    assert "Feria laboral" in run(*creation(html, list="Otra"), code=2)
+
+
+def test_unknown_campaign_is_exit_code_1(run, panel):
+    assert run("show", 999, code=1)["error"] == "not_found"
+
+
+def test_pause_and_resume(run, session, panel, world):
+    campaign = factories.campaign(session, panel, world)
+    ledger.freeze(session, campaign, ["planned", "accepted"])
+    assert run("pause", campaign.id)["status_reason"] == "command"
+    assert run("resume", campaign.id)["status"] == "sending"
+
+
+def test_report_holds_all_counts(run, session, panel, world):
+    campaign = factories.campaign(session, panel, world)
+    ledger.freeze(session, campaign, ["accepted", "bounced", "skipped:suppressed"], status=CampaignStatus.FINISHED)
+    answer = run("report", campaign.id)
+    assert (answer["planned"], answer["accepted"], answer["bounced"], answer["skipped"]) == (3, 1, 1, 1)
+    assert answer["skipped_by_reason"] == {"suppressed": 1}
+    assert answer["links"] == []
+
+
+def test_proofs_are_queued(run, session, panel, world):
+    campaign = factories.campaign(session, panel, world)
+    answer = run("proof", campaign.id, "--to", "yo@example.pe", "--contact", "ana@example.pe")
+    assert [row["email"] for row in answer["proofs"]] == ["yo@example.pe"]
+    assert session.query(Proof).one().contact_id is not None
+    assert run("proof", campaign.id, "--to", "no", code=1)["error"] == "address_invalid"
+
+
+def test_without_json_it_speaks_to_people(app, session, panel, world):
+    result = app.test_cli_runner().invoke(args=["campaign", "show", "77"])
+    assert result.exit_code == 1
+    assert "No encontramos esa campaña" in result.stderr

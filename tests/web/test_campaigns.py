@@ -1,0 +1,628 @@
+"""The pages of campaigns: who may do what, what bad input gets, what is shown."""
+
+import csv
+import io
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import url_for
+from sqlalchemy import select, text
+
+from app.flow import campaigns
+from app.models import (
+    Campaign,
+    CampaignLink,
+    CampaignStatus,
+    Engagement,
+    PanelMode,
+    Proof,
+    Relay,
+    RelaySecurity,
+    SubscriptionStatus,
+    Suppression,
+    SuppressionReason,
+)
+from tests import factories, ledger
+from tests.fixtures.app import log_in
+
+BASE = "/p/empleo/campanas"
+
+
+@pytest.fixture
+def people(session, panel):
+    row = factories.mailing_list(session, panel)
+    for name in ("ana", "beto", "carla"):
+        factories.contact(session, panel, f"{name}@example.pe", row, name=name.capitalize())
+    return row
+
+
+@pytest.fixture
+def domain(session, panel, settings):
+    return ledger.sending_domain_with_key(session, panel.id, settings=settings)
+
+
+@pytest.fixture
+def draft(session, panel, domain, people):
+    return factories.campaign(session, panel, people)
+
+
+@pytest.fixture
+def manager(client, alice):
+    return log_in(client, alice)
+
+
+@pytest.fixture
+def editor(app, session, panel):
+    return log_in(app.test_client(), factories.user(session, "elena@example.pe", panel, "editor"))
+
+
+@pytest.fixture
+def viewer(app, bob):
+    return log_in(app.test_client(), bob)
+
+
+@pytest.fixture
+def running(session, draft):
+    ledger.freeze(
+        session,
+        draft,
+        ["planned", "accepted", "accepted", "deferred", "bounced", "failed", "skipped:suppressed", "unknown"],
+    )
+    return draft
+
+
+def written(**values):
+    return {
+        "name": "Feria",
+        "subject": "Hola {{ nombre }}",
+        "from_name": "Bolsa de empleo",
+        "from_local": "noticias",
+        "from_domain": "boletin.example.gob.pe",
+        "html": "<p>Hola {{ nombre }}</p>",
+        **values,
+    }
+
+
+@pytest.fixture(autouse=True)
+def no_csrf(app):
+    """Posting in these tests goes without the page's token; tests of their own hold that it is asked for."""
+    app.config["WTF_CSRF_ENABLED"] = False
+
+
+class TestWriting:
+    def test_empty_panel_says_what_to_do_next(self, manager, panel):
+        page = manager.get(BASE).text
+        assert "Todavía no hay campañas" in page
+        assert f"{BASE}/nueva" in page
+
+    def test_new_campaign_starts_with_a_sound_template(self, manager, settings, session, panel, domain):
+        page = manager.get(f"{BASE}/nueva").text
+        assert "{{ enlace_baja }}" in page
+        from app.web.campaigns.writing import STARTER
+
+        answer = manager.post(f"{BASE}/nueva", data=written(html=STARTER.read_text()))
+        assert answer.status_code == 302
+
+    def test_saved_campaign_is_shown_again_as_it_was_written(self, manager, session, draft, people):
+        answer = manager.post(
+            f"{BASE}/{draft.id}/editar", data=written(name="Otra", list_ids=[people.id], text="Solo texto")
+        )
+        assert answer.status_code == 302
+        page = manager.get(f"{BASE}/{draft.id}/editar").text
+        assert 'value="Otra"' in page
+        assert "Solo texto" in page
+        assert re.search(rf'name="list_ids" value="{people.id}" checked', page)
+
+    def test_broken_template_is_refused_with_place_and_the_text_is_kept(self, manager, session, draft):
+        mine = "<p>mi texto largo</p>\n  {{ nombr }}"
+        answer = manager.post(f"{BASE}/{draft.id}/editar", data=written(html=mine))
+        assert answer.status_code == 200
+        assert "mi texto largo" in answer.text
+        assert "Línea 2, columna 6: No existe el campo «nombr». ¿Quiso decir «nombre»?" in answer.text
+        session.expire_all()
+        assert "mi texto" not in draft.html
+
+    def test_header_injection_is_refused_beside_the_field(self, manager, session, draft):
+        answer = manager.post(f"{BASE}/{draft.id}/editar", data=written(subject="Hola\r\nBcc: x@example.com"))
+        assert answer.status_code == 200
+        assert "Aquí no puede haber saltos de línea" in answer.text
+        assert session.get(Campaign, draft.id).subject == "Hola {{ nombre }}"
+
+    @pytest.mark.parametrize(
+        ("values", "sentence"),
+        [
+            ({"from_domain": "otro.example.gob.pe"}, "no es un dominio de envío de esta plataforma"),
+            ({"from_domain": "example.com"}, "solo envía desde dominios que terminan en gob.pe"),
+            ({"from_local": "a b"}, "Tiene espacios"),
+            ({"from_local": "x@example.com"}, "solo envía desde dominios que terminan en gob.pe"),
+            ({"reply_to": "nadie"}, "Le falta la arroba"),
+            ({"rate_per_hour": "0"}, "Escriba un número de 1 en adelante"),
+            ({"list_ids": ["99999"]}, "ya no existe o está archivada"),
+            ({"name": ""}, "Escriba un nombre"),
+        ],
+    )
+    def test_what_is_refused_says_why(self, manager, draft, values, sentence):
+        answer = manager.post(f"{BASE}/{draft.id}/editar", data=written(**values))
+        assert answer.status_code == 200
+        assert sentence in answer.text
+
+    @pytest.mark.parametrize("values", [{"rate_per_hour": "mucho"}, {"list_ids": ["uno"]}])
+    def test_what_is_no_number_is_refused_and_not_an_error(self, manager, draft, values):
+        answer = manager.post(f"{BASE}/{draft.id}/editar", data=written(**values))
+        assert answer.status_code == 200
+        assert "invalid-feedback" in answer.text
+
+    def test_save_over_somebody_elses_save_keeps_the_authors_text_on_the_page(
+        self, manager, session, settings, panel, draft
+    ):
+        stale = (draft.updated_at - timedelta(minutes=1)).isoformat()
+        answer = manager.post(f"{BASE}/{draft.id}/editar", data=written(html="<p>lo mío</p>", read_at=stale))
+        assert "Otra persona guardó esta campaña" in answer.text
+        assert "lo mío" in answer.text
+
+    def test_live_preview_is_the_mail_with_a_contacts_values_in_an_origin_of_its_own(self, editor, draft, people):
+        answer = editor.post(
+            f"{BASE}/vista-previa", data={"html": "<p>Hola {{ nombre }}</p><script>x()</script>", "list_ids": people.id}
+        )
+        assert "<p>Hola Ana</p>" in answer.text
+        policy = answer.headers["Content-Security-Policy"]
+        assert policy.startswith("sandbox;")
+        assert "script-src" not in policy
+        assert "default-src 'none'" in policy
+
+    def test_live_preview_escapes_what_contacts_hold(self, editor, session, panel, people):
+        factories.contact(session, panel, "aaa@example.pe", name="<img src=x onerror=alert(1)>")
+        factories.mailing_list(session, panel, "x")
+        answer = editor.post(f"{BASE}/vista-previa", data={"html": "{{ nombre }}"})
+        assert "<img" not in answer.text
+
+    def test_live_preview_of_a_broken_template_says_what_is_wrong(self, editor, panel):
+        answer = editor.post(f"{BASE}/vista-previa", data={"html": "{{ nada }}"})
+        assert "No existe el campo «nada»" in answer.text
+        assert answer.headers["Content-Security-Policy"].startswith("sandbox;")
+
+    def test_text_part_is_made_from_the_html(self, editor, panel):
+        answer = editor.post(f"{BASE}/texto", data={"html": "<h1>Feria</h1><p>Hola {{ nombre }}</p>"})
+        assert answer.mimetype == "text/plain"
+        assert "Hola {{ nombre }}" in answer.text
+        assert "<" not in answer.text
+
+    def test_duplicate_leads_to_the_copy(self, manager, session, running):
+        answer = manager.post(f"{BASE}/{running.id}/duplicar")
+        copy = session.scalar(select(Campaign).order_by(Campaign.id.desc()))
+        assert answer.location.endswith(f"/{copy.id}/editar")
+        assert copy.name == "Copia de Feria de empleo"
+
+    def test_draft_is_deleted_and_a_sent_campaign_is_not(self, manager, session, panel, draft):
+        assert manager.post(f"{BASE}/{draft.id}/eliminar").location.endswith("/campanas")
+        assert session.scalar(select(Campaign.id)) is None
+        sent = factories.campaign(session, panel)
+        ledger.freeze(session, sent, ["accepted"], status=CampaignStatus.FINISHED)
+        manager.post(f"{BASE}/{sent.id}/eliminar")
+        assert session.scalar(select(Campaign.id)) == sent.id
+
+    def test_list_is_filtered_searched_and_sorted(self, manager, session, panel):
+        for name in ("Beta", "Alfa", "Gama"):
+            factories.campaign(session, panel, name=name)
+        session.execute(text("UPDATE campaign SET status = 'finished' WHERE name = 'Gama'"))
+        session.commit()
+        names = re.compile(r"/editar\">(\w+)</a>|/campanas/\d+\">(\w+)</a>")
+
+        def shown(query):
+            return [a or b for a, b in names.findall(manager.get(f"{BASE}?{query}").text)]
+
+        assert shown("sort=name") == ["Alfa", "Beta", "Gama"]
+        assert shown("sort=-name") == ["Gama", "Beta", "Alfa"]
+        assert shown("status=finished") == ["Gama"]
+        assert shown("q=alf") == ["Alfa"]
+        assert shown("q=%25") == []
+        assert "Ninguna campaña coincide" in manager.get(f"{BASE}?q=zzz").text
+
+    def test_list_fetches_only_its_table_again(self, manager, running):
+        part = manager.get(BASE, headers={"HX-Request": "true"}).text
+        assert "Feria de empleo" in part
+        assert "<html" not in part
+
+
+class TestLooking:
+    def test_preview_is_the_mail_of_a_real_contact(self, manager, session, draft, people):
+        ana, beto, _carla = session.scalars(text("SELECT id FROM contact ORDER BY id")).all()
+        page = manager.get(f"{BASE}/{draft.id}/previa").text
+        assert "Hola Ana" in page
+        assert "Bolsa de empleo &lt;noticias@boletin.example.gob.pe&gt;" in page
+        assert "List-Unsubscribe-Post" in page
+        assert f"contacto={beto}" in page
+        assert f"contacto={ana}" not in page.replace(f"mensaje?contacto={ana}", "")
+        frame = manager.get(f"{BASE}/{draft.id}/previa/mensaje?contacto={beto}")
+        assert "Hola Beto" in frame.text
+        assert "<img" not in frame.text  # The open pixel: looking at a preview asks no tracking host for anything.
+        assert frame.headers["Content-Security-Policy"].startswith("sandbox;")
+
+    def test_contact_is_searched_in_the_lists(self, manager, session, panel, draft):
+        factories.contact(session, panel, "carlos@example.pe", name="Carlos")
+        page = manager.get(f"{BASE}/{draft.id}/previa?q=car").text
+        assert "carla@example.pe" in page
+        assert "carlos@example.pe" not in page
+
+    def test_incomplete_draft_says_what_is_missing_for_a_preview(self, manager, session, panel):
+        draft = factories.campaign(session, panel, from_email="")
+        assert "Elija primero la dirección del remitente" in manager.get(f"{BASE}/{draft.id}/previa").text
+
+    def test_preview_as_another_panels_contact_is_404(self, manager, session, draft, other_panel):
+        stranger = factories.contact(session, other_panel, "x@example.pe")
+        for path in ("previa", "previa/mensaje"):
+            assert manager.get(f"{BASE}/{draft.id}/{path}?contacto={stranger.id}").status_code == 404
+        answer = manager.post(
+            f"{BASE}/{draft.id}/prueba", data={"addresses": "a@example.pe", "contact_id": stranger.id}
+        )
+        assert answer.status_code == 404
+
+    def test_proofs_are_queued_once_per_address(self, manager, session, draft):
+        manager.post(f"{BASE}/{draft.id}/prueba", data={"addresses": "Yo@Example.pe, otra@example.pe; yo@example.pe"})
+        rows = session.scalars(select(Proof).order_by(Proof.id)).all()
+        assert [row.email for row in rows] == ["yo@example.pe", "otra@example.pe"]
+        assert {row.status for row in rows} == {"queued"}
+        assert "En cola" in manager.get(f"{BASE}/{draft.id}/pruebas").text
+
+    @pytest.mark.parametrize(
+        ("addresses", "sentence"),
+        [
+            ("", "Escriba al menos una dirección"),
+            ("no-es", "Le falta la arroba"),
+            (" ".join(f"p{n}@example.pe" for n in range(11)), "a 10 direcciones como máximo"),
+            ("baja@example.pe", "lista de supresión"),
+        ],
+    )
+    def test_proof_that_may_not_be_sent_is_refused(self, manager, session, panel, draft, addresses, sentence):
+        session.add(Suppression(panel_id=None, email="baja@example.pe", reason=SuppressionReason.COMPLAINT))
+        session.commit()
+        page = manager.post(f"{BASE}/{draft.id}/prueba", data={"addresses": addresses}, follow_redirects=True).text
+        assert sentence in page
+        assert session.scalar(select(Proof.id)) is None
+
+    def test_proofs_have_a_limit_per_hour(self, manager, session, panel, draft):
+        session.execute(
+            text(
+                "INSERT INTO proof (panel_id, campaign_id, email, status) "
+                "SELECT :p, :c, 'a@example.pe', 'accepted' FROM generate_series(1, 200)"
+            ),
+            {"p": panel.id, "c": draft.id},
+        )
+        session.commit()
+        page = manager.post(f"{BASE}/{draft.id}/prueba", data={"addresses": "a@example.pe"}, follow_redirects=True).text
+        assert "ya envió 200 pruebas" in page
+
+    def test_proof_leads_into_the_practice_mailbox(self, manager, session, settings, panel, draft):
+        from app.flow import composing, previews
+        from app.mail.tokens import TokenPurpose, make_token, message_id
+        from app.models import PracticeMessage
+
+        (proof,) = previews.request_proofs(session, panel.id, draft.id, ["yo@example.pe"])
+        token = make_token(composing.token_key(settings), draft.id, proof.id, purpose=TokenPurpose.PROOF)
+        sent = PracticeMessage(
+            panel_id=panel.id,
+            message_id=message_id(token, "boletin.example.gob.pe"),
+            mail_from="x",
+            rcpt_to="y",
+            size_bytes=1,
+            raw=b"x",
+        )
+        session.add(sent)
+        session.commit()
+        assert previews.captured_proofs(session, settings, [proof]) == {proof.id: sent.id}
+
+
+class TestReview:
+    def test_exact_number_of_recipients_over_several_lists(self, manager, session, panel, draft, people):
+        other = factories.mailing_list(session, panel, "Segunda")
+        factories.contact(session, panel, "doble@example.pe", people, other)
+        factories.contact(session, panel, "ida@example.pe", people, status=SubscriptionStatus.UNSUBSCRIBED)
+        factories.contact(session, panel, "queja@example.pe", other)
+        session.add(Suppression(panel_id=None, email="queja@example.pe", reason=SuppressionReason.COMPLAINT))
+        back = factories.contact(session, panel, "vuelve@example.pe", people, status=SubscriptionStatus.UNSUBSCRIBED)
+        session.execute(
+            text("INSERT INTO subscription (list_id, contact_id, status) VALUES (:l, :c, 'subscribed')"),
+            {"l": other.id, "c": back.id},
+        )
+        draft.lists.append(other)
+        session.commit()
+        page = manager.get(f"{BASE}/{draft.id}/revisar").text
+        assert re.search(r"data-recipients>5<", page)  # ana, beto, carla, doble, vuelve
+
+    def test_missing_fields_are_counted_among_recipients_only(self, manager, session, panel, draft, people):
+        factories.custom_field(session, panel, "region")
+        factories.contact(session, panel, "con@example.pe", people, name="Con", fields={"region": "Lima"})
+        factories.contact(session, panel, "fuera@example.pe", people, status=SubscriptionStatus.UNSUBSCRIBED)
+        draft.html = "{{ nombre }} {{ region }}"
+        session.commit()
+        page = manager.get(f"{BASE}/{draft.id}/revisar").text
+        assert "3 destinatarios no tienen «region»" in page
+        assert "no tienen «nombre»" not in page
+
+    def test_review_says_what_is_wrong_and_offers_no_sending(self, manager, session, panel, draft):
+        draft.subject = ""
+        session.commit()
+        page = manager.get(f"{BASE}/{draft.id}/revisar").text
+        assert "Falta el asunto" in page
+        assert "/enviar" not in page
+        answer = manager.post(f"{BASE}/{draft.id}/enviar", follow_redirects=True)
+        assert "La campaña todavía no se puede enviar. Falta el asunto." in answer.text
+        session.expire_all()
+        assert draft.status is CampaignStatus.DRAFT
+
+    def test_mode_is_said_clearly(self, manager, session, panel, draft):
+        assert "no llegan a ninguna persona" in manager.get(f"{BASE}/{draft.id}/revisar").text
+        relay = Relay(name="Principal", host="127.0.0.1", port=25, security=RelaySecurity.NONE)
+        panel.relay, panel.mode = relay, PanelMode.REAL
+        session.commit()
+        page = manager.get(f"{BASE}/{draft.id}/revisar").text
+        assert "3 personas recibirán este correo por el relay «Principal»" in page
+
+    def test_links_and_unsubscribing_are_shown(self, manager, session, draft):
+        page = manager.get(f"{BASE}/{draft.id}/revisar").text
+        assert "https://example.pe/feria" in page
+        assert "se agrega al pie" in page
+
+
+class TestScheduling:
+    def test_time_is_read_in_the_panels_zone(self, manager, session, panel, draft):
+        panel.timezone = "America/Lima"
+        session.commit()
+        at = (datetime.now(UTC) + timedelta(days=3)).replace(second=0, microsecond=0)
+        local = at - timedelta(hours=5)
+        manager.post(f"{BASE}/{draft.id}/programar", data={"at": f"{local:%Y-%m-%dT%H:%M}"})
+        session.expire_all()
+        assert (draft.status, draft.scheduled_at) == (CampaignStatus.SCHEDULED, at)
+
+    @pytest.mark.parametrize(
+        ("at", "sentence"),
+        [
+            ("2020-01-01T10:00", "Esa hora ya pasó"),
+            ("", "Elija la fecha y la hora"),
+            ("mañana", "Elija la fecha y la hora"),
+            ("2999-01-01T10:00", "dentro de los próximos dos años"),
+        ],
+    )
+    def test_time_that_can_not_be_is_refused_beside_the_field(self, manager, session, draft, at, sentence):
+        page = manager.post(f"{BASE}/{draft.id}/programar", data={"at": at})
+        assert page.status_code == 200
+        assert sentence in page.text
+        session.expire_all()
+        assert draft.status is CampaignStatus.DRAFT
+
+    def test_hour_that_the_clocks_skip_is_refused_and_one_they_show_twice_is_the_first(self):
+        with pytest.raises(campaigns.CampaignProblem, match="time_skipped"):
+            campaigns.moment_in_zone(datetime(2027, 3, 14, 2, 30), "America/New_York")  # noqa: DTZ001
+        twice = campaigns.moment_in_zone(datetime(2027, 11, 7, 1, 30), "America/New_York")  # noqa: DTZ001
+        assert twice == datetime(2027, 11, 7, 5, 30, tzinfo=UTC)
+
+    def test_send_now_then_back_to_draft(self, manager, session, draft):
+        answer = manager.post(f"{BASE}/{draft.id}/enviar")
+        assert answer.location.endswith(f"/campanas/{draft.id}")
+        assert "Volver a borrador" in manager.get(answer.location).text
+        manager.post(f"{BASE}/{draft.id}/borrador")
+        session.expire_all()
+        assert draft.status is CampaignStatus.DRAFT
+
+    def test_pressing_twice_tells_where_the_campaign_stands(self, manager, draft):
+        manager.post(f"{BASE}/{draft.id}/enviar")
+        page = manager.post(f"{BASE}/{draft.id}/enviar", follow_redirects=True).text
+        assert "La campaña está programada: esta acción ya no es posible" in page
+
+
+class TestWatching:
+    def test_figures_are_those_of_the_ledger_and_lead_to_the_rows(self, manager, running):
+        page = manager.get(f"{BASE}/{running.id}").text
+        figures = dict(re.findall(r'estado=(\w+)" id="f-\w+">([\d.,]+)<', page))
+        assert figures == {
+            "waiting": "1", "accepted": "2", "deferred": "1", "bounced": "1", "failed": "1", "skipped": "1", "unknown": "1"
+        }  # fmt: skip
+        for key, label in (("bounced", "persona5"), ("deferred", "persona4"), ("skipped", "persona7")):
+            rows = manager.get(f"{BASE}/{running.id}/destinatarios?estado={key}").text
+            assert re.findall(r">(persona\d)@", rows) == [label]
+
+    def test_pause_resume_cancel_from_the_page(self, manager, session, running):
+        for verb, status in (("pausar", "paused"), ("reanudar", "sending"), ("cancelar", "cancelled")):
+            assert manager.post(f"{BASE}/{running.id}/{verb}").status_code == 302
+            session.expire_all()
+            assert running.status == status
+
+    def test_cancel_says_how_many_will_not_get_it(self, manager, running):
+        page = manager.get(f"{BASE}/{running.id}").text
+        assert "2 personas no lo recibirán" in page
+        done = manager.post(f"{BASE}/{running.id}/cancelar", follow_redirects=True).text
+        assert "2 personas no la recibirán" in done
+
+    def test_campaign_that_paused_itself_says_why_and_what_to_do(self, manager, session, running):
+        running.status = CampaignStatus.PAUSED
+        running.status_reason = "relay_failures:421 too busy <b>"
+        session.commit()
+        page = manager.get(f"{BASE}/{running.id}").text
+        assert "421 too busy &lt;b&gt;" in page
+        assert "después pulse «Reanudar»" in page
+
+    @pytest.mark.parametrize("status", list(CampaignStatus))
+    def test_every_status_has_a_page(self, manager, session, draft, status):
+        draft.status, draft.scheduled_at = status, datetime.now(UTC)
+        draft.started_at = draft.finished_at = datetime.now(UTC)
+        session.commit()
+        for path in ("", "/estado", "/informe", "/destinatarios", "/previa", "/revisar", "/editar"):
+            assert manager.get(f"{BASE}/{draft.id}{path}", follow_redirects=True).status_code == 200
+
+    def test_report_counts_people_once_and_links_by_click(self, manager, session, panel, running):
+        today = running.frozen_on
+        session.add(CampaignLink(campaign_id=running.id, position=0, url="https://example.pe/feria"))
+        now = datetime.now(UTC)
+        for seq, opens, clicks in ((2, 3, 2), (3, 0, 1)):
+            session.add(
+                Engagement(
+                    frozen_on=today, campaign_id=running.id, seq=seq, opens=opens, clicks=clicks,
+                    first_open_at=now if opens else None, first_click_at=now,
+                )
+            )  # fmt: skip
+        for number, seq in enumerate((2, 2, 3)):
+            session.execute(
+                text(
+                    "INSERT INTO event (occurred_at, source_id, panel_id, campaign_id, seq, kind, link) "
+                    "VALUES (:at, :id, :p, :c, :seq, 'click', 0)"
+                ),
+                {"at": datetime.now(UTC), "id": f"1-{number}", "p": panel.id, "c": running.id, "seq": seq},
+            )
+        session.commit()
+        page = manager.get(f"{BASE}/{running.id}/informe?completo=1").text
+        assert "100 % de los aceptados · 3 aperturas" in page
+        assert "100 % de los aceptados · 3 clics" in page
+        assert re.search(r"example.pe/feria</td><td class=\"figure\">2</td><td class=\"figure\">3</td>", page)
+        assert re.search(r"example.pe</th><td class=\"figure\">8</td>", page)
+        for chosen, found in (
+            ("opened", ["persona2", "persona3"]),
+            ("clicked", ["persona2", "persona3"]),
+            ("left", []),
+        ):
+            rows = manager.get(f"{BASE}/{running.id}/destinatarios?estado={chosen}").text
+            assert re.findall(r">(persona\d)@", rows) == found
+        detail = manager.get(f"{BASE}/{running.id}/informe/detalle").text
+        assert "Aperturas y clics en el tiempo" in detail
+
+    def test_one_recipient_shows_all_that_happened_in_order(self, manager, session, panel, running):
+        session.execute(
+            text(
+                "INSERT INTO attempt (frozen_on, campaign_id, seq, attempt, at, outcome, stage, reply_code, reply_text) "
+                "VALUES (:f, :c, 2, 1, now() - interval '1 hour', 'deferred', 'rcpt', 451, 'greylisted <i>')"
+            ),
+            {"f": running.frozen_on, "c": running.id},
+        )
+        session.execute(
+            text(
+                "UPDATE delivery SET attempts = 2, last_attempt_at = now() - interval '50 minutes', reply_code = 250, "
+                "reply_text = 'Ok: queued as P7' WHERE campaign_id = :c AND seq = 2"
+            ),
+            {"c": running.id},
+        )
+        session.execute(
+            text(
+                "INSERT INTO event (occurred_at, source_id, panel_id, campaign_id, seq, kind) "
+                "VALUES (now(), '1-1', :p, :c, 2, 'open')"
+            ),
+            {"p": panel.id, "c": running.id},
+        )
+        session.commit()
+        running.started_at = datetime.now(UTC) - timedelta(hours=2)
+        session.commit()
+        page = manager.get(f"{BASE}/{running.id}/destinatarios/2").text
+        order = [
+            page.index(told) for told in ("greylisted &lt;i&gt;", "250 Ok: queued as P7</div>\n", "Abrió el correo")
+        ]
+        assert order == sorted(order)
+        assert manager.get(f"{BASE}/{running.id}/destinatarios/99").status_code == 404
+
+    def test_recipients_are_paged_by_key(self, manager, session, panel, people, domain):
+        big = factories.campaign(session, panel, people)
+        ledger.freeze(session, big, ["accepted"] * 120, batch_size=50)
+        seen, url = [], f"{BASE}/{big.id}/destinatarios"
+        while url:
+            page = manager.get(url).text
+            seen += re.findall(r">(persona\d+)@", page)
+            more = re.search(r'href="([^"]+)" rel="next"', page)
+            url = more[1].replace("&amp;", "&") if more else None
+        assert seen == [f"persona{n}" for n in range(1, 121)]
+
+    def test_download_holds_everybody_and_no_formula(self, manager, session, running, monkeypatch):
+        from app.flow import recipients
+
+        monkeypatch.setattr(recipients, "EXPORT_SLICE", 3)
+        session.execute(
+            text(
+                "UPDATE delivery SET email = '=cmd@example.pe', reply_text = '@SUM(1)' WHERE campaign_id = :c AND seq = 5"
+            ),
+            {"c": running.id},
+        )
+        session.commit()
+        answer = manager.get(f"{BASE}/{running.id}/destinatarios.csv")
+        rows = list(csv.reader(io.StringIO(answer.data.decode("utf-8-sig"))))
+        assert [row[0] for row in rows[1:]] == [str(n) for n in range(1, 9)]
+        assert (rows[5][1], rows[5][8]) == ("'=cmd@example.pe", "'@SUM(1)")
+        assert rows[7][2:4] == ["Omitido", "está en la lista de supresión"]
+        assert "attachment" in answer.headers["Content-Disposition"]
+
+
+class TestRoles:
+    WRITES = ("editar", "vista-previa", "texto", "prueba", "duplicar", "eliminar")
+    SENDS = ("enviar", "programar", "borrador", "pausar", "reanudar", "cancelar")
+
+    def test_viewer_looks_and_changes_nothing(self, viewer, session, running):
+        for path in (
+            "",
+            "/estado",
+            "/informe",
+            "/informe/detalle",
+            "/destinatarios",
+            "/destinatarios/1",
+            "/previa",
+            "/pruebas",
+        ):
+            assert viewer.get(f"{BASE}/{running.id}{path}").status_code == 200, path
+        page = viewer.get(f"{BASE}/{running.id}").text
+        assert "Pausar" not in page
+        for verb in (*self.SENDS, "editar", "prueba", "duplicar", "eliminar"):
+            assert viewer.post(f"{BASE}/{running.id}/{verb}").status_code == 403, verb
+        for path in (f"{BASE}/nueva", f"{BASE}/{running.id}/editar", f"{BASE}/{running.id}/revisar"):
+            assert viewer.get(path).status_code == 403
+        for path in ("vista-previa", "texto"):
+            assert viewer.post(f"{BASE}/{path}", data={"html": "x"}).status_code == 403
+        session.expire_all()
+        assert running.status is CampaignStatus.SENDING
+
+    def test_editor_writes_and_proves_but_does_not_send(self, editor, session, draft):
+        assert editor.get(f"{BASE}/{draft.id}/editar").status_code == 200
+        page = editor.get(f"{BASE}/{draft.id}/revisar").text
+        assert "avise a una persona con rol de gestión" in page
+        for verb in self.SENDS:
+            assert editor.post(f"{BASE}/{draft.id}/{verb}").status_code == 403, verb
+
+
+class TestOtherPanels:
+    def test_no_route_shows_or_touches_another_panels_campaign(
+        self, app, client, session, charlie, other_panel, running, panel
+    ):
+        """Every route of the area, with an id of the panel next door, by its manager: 404, and nothing has changed."""
+        log_in(client, charlie)
+        before = session.execute(text("SELECT md5(campaign::text) FROM campaign")).scalars().all()
+        tried = 0
+        rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("campaigns.")]
+        for rule in rules:
+            if "campaign_id" not in rule.arguments:
+                continue
+            values = dict.fromkeys(rule.arguments - {"campaign_id", "panel"}, 1)
+            for slug in (other_panel.slug, panel.slug):
+                with app.test_request_context():
+                    url = url_for(rule.endpoint, panel=slug, campaign_id=running.id, **values)
+                for method in rule.methods - {"HEAD", "OPTIONS"}:
+                    assert client.open(url, method=method).status_code == 404, (method, url)
+                    tried += 1
+        assert tried > 40
+        assert session.execute(text("SELECT md5(campaign::text) FROM campaign")).scalars().all() == before
+
+    def test_list_search_and_lists_to_choose_are_the_panels_own(self, client, session, charlie, other_panel, running):
+        log_in(client, charlie)
+        page = client.get("/p/fiscalizacion/campanas?q=Feria").text
+        assert "Feria de empleo" not in page
+        assert "Feria laboral" not in client.get("/p/fiscalizacion/campanas/nueva").text
+
+    def test_live_preview_uses_no_contact_of_another_panels_list(self, client, charlie, people):
+        log_in(client, charlie)
+        answer = client.post(
+            "/p/fiscalizacion/campanas/vista-previa", data={"html": "{{ email }}", "list_ids": people.id}
+        )
+        assert "example.pe" not in answer.text
+
+    def test_somebody_without_a_session_is_sent_to_log_in(self, client, running):
+        assert client.get(f"{BASE}/{running.id}").status_code in (302, 401)
+
+
+class TestCsrf:
+    def test_every_post_asks_for_the_token(self, app, manager, running):
+        app.config["WTF_CSRF_ENABLED"] = True
+        for verb in (*TestRoles.SENDS, "editar", "prueba", "duplicar", "eliminar"):
+            assert manager.post(f"{BASE}/{running.id}/{verb}").status_code == 400, verb
