@@ -413,7 +413,6 @@ def upgrade():
     sa.Column('column', sa.Integer(), nullable=True),
     sa.Column('reason', sa.String(length=40), nullable=True),
     sa.Column('cells', postgresql.JSONB(astext_type=sa.Text()), nullable=True),
-    sa.ForeignKeyConstraint(['import_id'], ['import.id'], name=op.f('fk_import_row_import_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('import_id', 'line', name=op.f('pk_import_row'))
     )
     today = datetime.now(timezone.utc).date()
