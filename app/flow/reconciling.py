@@ -70,7 +70,8 @@ def settle(
 
 
 def _unknown(session: AnySession, campaign_id: int, grace_seconds: int, silent: list[int]) -> list[Any]:
-    """Up to a slice of them, all of one relay that may answer, locked against another reconciler and against a late worker that knows better."""
+    """Up to a slice of them, all of one relay that may answer, locked against another reconciler and against a late
+    worker that knows better."""
     return list(
         session.execute(
             text(
