@@ -19,6 +19,7 @@ def redact_addresses(_logger: Any, _method: str, event: structlog.typing.EventDi
 
 
 def configure(log_format: str) -> None:
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # It introduces each of its plug-ins otherwise.
     renderer = (
         structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer(colors=False)
     )

@@ -165,7 +165,7 @@ class Installation:
     def seed(self) -> dict[str, str]:
         """Panels, administrator and sample data, where they are missing. Returns `login` and `password` when it made
         the administrator, else nothing."""
-        done = self.flask("seed")
+        done = self.flask("seed", "--json")
         if done.returncode != 0:
             raise InstallationError(f"The first data could not be written:\n{done.stdout}{done.stderr}")
         said = [line for line in done.stdout.splitlines() if line.startswith("{")]

@@ -48,7 +48,7 @@ def normalise_email(email: str) -> str:
 def load_session_user(session: AnySession, session_id: str) -> User | None:
     """The person of a session (``<id>.<epoch>``); none where the account was deactivated or its sessions were ended."""
     user_id, _, epoch = session_id.partition(".")
-    if not (user_id.isdecimal() and epoch.isdecimal() and len(user_id) < 10):
+    if not (session_id.isascii() and user_id.isdecimal() and epoch.isdecimal() and len(user_id) < 10):
         return None
     user = session.get(User, int(user_id))
     return user if user is not None and user.is_active and user.session_epoch == int(epoch) else None

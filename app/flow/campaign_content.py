@@ -14,9 +14,10 @@ from sqlalchemy import select
 from app.config import Settings
 from app.flow.sessions import AnySession
 from app.mail.addresses import Address, AddressProblem, parse_address
+from app.mail.merge_language import NAME_FIELD, Part
 from app.mail.problems import Severity
 from app.mail.quoted_printable import clean_text
-from app.mail.templates import NAME_FIELD, Part, check_template
+from app.mail.templates import check_template
 from app.models import Campaign, CustomField, MailingList, SendingDomain
 
 MAX_NAME_CHARACTERS = 150

@@ -103,12 +103,12 @@ def check(password: str, *, about: tuple[str, ...] = ()) -> None:
 def is_common(password: str) -> bool:
     """Few different characters, a repeated piece, a run over the keyboard or alphabet, or nothing but well-known words."""
     plain = fold(password)
+    core = re.sub(r"^[^a-z@$]+|[^a-z@$]+$", "", plain)  # Digits around a word decorate it, those within disguise it.
     return (
         len(set(plain)) < 5
         or is_repetition(plain)
         or is_sequence(plain)
-        or not remainder(plain, COMMON_WORDS)
-        or not remainder(plain.translate(DISGUISES), COMMON_WORDS)
+        or any(not remainder(text, COMMON_WORDS) for text in (plain, core.translate(DISGUISES)))
     )
 
 

@@ -5,6 +5,7 @@ the editor, where the content is not saved yet and may be half written.
 """
 
 import html
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
@@ -21,7 +22,7 @@ from app.mail.addresses import Address, parse_address
 from app.mail.compose import RenderedMessage
 from app.mail.html_text import html_to_text
 from app.mail.merge import Compiler
-from app.mail.templates import EMAIL_FIELD, NAME_FIELD, UNSUBSCRIBE_FIELD
+from app.mail.merge_language import EMAIL_FIELD, NAME_FIELD, UNSUBSCRIBE_FIELD
 from app.mail.tokens import TokenPurpose, make_token, message_id
 from app.models import (
     Campaign,
@@ -59,7 +60,7 @@ class Preview:
 def preview_message(session: AnySession, settings: Settings, campaign: Campaign, contact: Contact | None) -> Preview:
     """The saved campaign as ``contact`` would get it; with empty fields where there is none.
 
-    Its tokens are a proof's, so that looking at it counts as no open. Raises ``composing.CompositionProblem``.
+    Its tokens are a proof's, so that a click on it counts for nobody. Raises ``composing.CompositionProblem``.
     """
     composition = composing.compile_for(session, settings, campaign, purpose=TokenPurpose.PROOF)
     email, name = (contact.email, contact.name) if contact else ("persona@example.pe", "")
@@ -76,11 +77,16 @@ def _read(message: RenderedMessage) -> Preview:
         sender=str(parsed["From"] or ""),
         recipient=str(parsed["To"] or ""),
         reply_to=str(parsed["Reply-To"] or ""),
-        html=_part(parsed, "html"),
+        html=_without_pixel(_part(parsed, "html"), message.token),
         text=_part(parsed, "plain"),
         headers=[(name, str(value)) for name, value in parsed.items()],
         size_bytes=len(raw),
     )
+
+
+def _without_pixel(source: str, token: str) -> str:
+    """Looking at a preview asks no tracking host for anything."""
+    return re.sub(rf"<img [^>]*{token}[^>]*>\s*", "", source)
 
 
 def _part(message: EmailMessage, subtype: str) -> str:
@@ -157,23 +163,14 @@ def _is_subscribed(list_ids: list[int]) -> ColumnElement[bool]:
     )
 
 
-def list_sizes(session: AnySession, panel_id: int, *, chosen: tuple[int, ...] = ()) -> list[tuple[MailingList, int]]:
-    """The panel's lists that can be chosen (and those that are), with their number of subscribed people."""
-    subscribed = func.count().filter(Subscription.status == SubscriptionStatus.SUBSCRIBED)
-    counts = (
-        select(Subscription.list_id, subscribed.label("subscribed"))
-        .join(MailingList, MailingList.id == Subscription.list_id)
-        .where(MailingList.panel_id == panel_id)
-        .group_by(Subscription.list_id)
-        .subquery()
-    )
+def choosable_lists(session: AnySession, panel_id: int, *, chosen: tuple[int, ...] = ()) -> list[MailingList]:
+    """The panel's lists that can be chosen, and those that are."""
     statement = (
-        select(MailingList, func.coalesce(counts.c.subscribed, 0))
-        .outerjoin(counts, counts.c.list_id == MailingList.id)
+        select(MailingList)
         .where(MailingList.panel_id == panel_id, or_(MailingList.archived_at.is_(None), MailingList.id.in_(chosen)))
-        .order_by(MailingList.name, MailingList.id)
+        .order_by(func.lower(MailingList.name), MailingList.id)
     )
-    return [(row, int(size)) for row, size in session.execute(statement).all()]
+    return list(session.scalars(statement))
 
 
 # Test sends.

@@ -82,9 +82,9 @@ def probe(endpoint: RelayEndpoint, connect: Connect = connect) -> ProbeResult:
         return _converse(client, endpoint)
     except ProbeStopped as stopped:
         return stopped.result
-    except TimeoutError:
-        return ProbeResult(status=ProbeStatus.TIMED_OUT)
     except (smtplib.SMTPException, OSError) as error:
+        if _is_timeout(error):
+            return ProbeResult(status=ProbeStatus.TIMED_OUT)
         return ProbeResult(status=ProbeStatus.NOT_SMTP, detail=str(error)[:MAX_REPLY_CHARACTERS])
     finally:
         client.close()
@@ -104,9 +104,15 @@ def _connected(endpoint: RelayEndpoint, connect: Connect) -> smtplib.SMTP:
     except smtplib.SMTPConnectError as error:
         raise ProbeStopped(ProbeStatus.REJECTED, _words(error)) from error
     except smtplib.SMTPException as error:
-        raise ProbeStopped(ProbeStatus.NOT_SMTP, str(error)) from error
+        status = ProbeStatus.TIMED_OUT if _is_timeout(error) else ProbeStatus.NOT_SMTP
+        raise ProbeStopped(status, str(error)) from error
     except OSError as error:
         raise ProbeStopped(ProbeStatus.REFUSED, error.strerror or str(error)) from error
+
+
+def _is_timeout(error: BaseException) -> bool:
+    """smtplib calls a time-out in the middle of a reply a closed connection."""
+    return isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)
 
 
 def _converse(client: smtplib.SMTP, endpoint: RelayEndpoint) -> ProbeResult:

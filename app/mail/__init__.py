@@ -7,8 +7,10 @@ How one campaign becomes messages, in order:
 
  1. ``addresses``         an address as typed or imported -> a mailable address, or the reason why not
  2. ``template_syntax``   merge-template source -> Jinja2 syntax tree whose every node knows its place
- 3. ``templates``         the rules of the small merge language -> a list of problems with line and column
- 4. ``html``              tracked links, open pixel and unsubscribe footer put into the author's HTML
+ 3. ``merge_language``    the words of the small merge language: parts, filters, reserved fields, limits
+    ``templates``         its rules -> a list of problems (``problems``) with line and column
+ 4. ``markup``            where tags and attributes are in HTML
+    ``html``              tracked links, open pixel and unsubscribe footer put into the author's HTML
     ``html_text``         the text part made from it
     ``tracking_urls``     the public addresses that all of them lead to
  5. ``merge``             the checked tree -> a plan: literals encoded once, fields evaluated per recipient

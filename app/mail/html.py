@@ -1,7 +1,7 @@
 """The author's HTML, found and rewritten by position: what isn't a link, the pixel's or the footer's place
 stays as it is.
 
-The standard library's parser says where the tags are; it never writes. Merge tags are masked before it reads
+`markup` says where the tags are; nothing is serialised anew. Merge tags are masked before it reads
 (with as many characters, so that places agree), because `{% if ruc == "<a>" %}` is no markup.
 
 Links: the http and https addresses of `<a>` and `<area>` become tracked ones, numbered in the list of
@@ -10,27 +10,28 @@ as well, untracked: it has no one target that a redirect could be limited to, an
 target from the request would be an open door for phishing. The author gets a notice.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from html import escape, unescape
-from html.parser import HTMLParser
-from re import compile as compile_pattern
+from html import escape
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from jinja2.exceptions import TemplateSyntaxError
 
 from app.mail.addresses import domain_to_ascii
+from app.mail.markup import Attribute, attributes, pieces
+from app.mail.merge_language import UNSUBSCRIBE_FIELD, Part
 from app.mail.problems import Severity, TemplateProblem
 from app.mail.quoted_printable import clean_text
 from app.mail.template_syntax import Place, Region, regions
-from app.mail.templates import UNSUBSCRIBE_FIELD, Part, fields_used
+from app.mail.templates import always_printed, fields_used
 
 # Stands for a merge tag while HTML is parsed: a letter where a value will stand, a blank where nothing will.
 _MASK = {"output": "x", "statement": " "}
+# Browsers strip them from addresses (WHATWG URL §4.4), so an address wrapped over two lines still works.
+_IGNORED_IN_URL = re.compile("[\t\n\r]")
 _LINK_TAGS = frozenset({"a", "area"})
-# One attribute inside a start tag, as browsers read it: name, and perhaps a quoted or bare value.
-_ATTRIBUTE = compile_pattern(r"""([^\s/>=][^\s/>=]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"'][^\s>]*)))?""")
 _UNTRACKED_SCHEMES = frozenset({"mailto", "tel", "sms", "whatsapp", "geo", "data", "cid"})
 # Everything that may stand in a URI (RFC 3986 §2.2, §2.3), and "%" of what is encoded already.
 _URI_SAFE = "!#$%&'()*+,/:;=?@[]~"
@@ -59,47 +60,14 @@ class _Edit(NamedTuple):
     text: str
 
 
-class _Href(NamedTuple):
-    """The value of a link's href, without its quotation marks, and the address in it."""
-
-    start: int
-    end: int
-    is_quoted: bool
-    url: str
-
-
 def mask_merge_tags(source: str, found: list[Region]) -> str:
     """`source` with harmless characters for its merge tags; every other character keeps its place."""
-    pieces: list[str] = []
+    masked: list[str] = []
     position = 0
     for region in found:
-        pieces += [source[position : region.start], _MASK[region.kind] * (region.end - region.start)]
+        masked += [source[position : region.start], _MASK[region.kind] * (region.end - region.start)]
         position = region.end
-    return "".join([*pieces, source[position:]])
-
-
-class _TagFinder(HTMLParser):
-    """Where start tags with links and the ends of body and html are."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.links: list[tuple[int, str]] = []
-        self.end_tags: dict[str, int] = {}
-        self._line_starts = [0] + [index + 1 for index, sign in enumerate(source) if sign == "\n"]
-        self.feed(source)
-        self.close()
-
-    def _offset(self) -> int:
-        line, column = self.getpos()
-        return self._line_starts[line - 1] + column
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in _LINK_TAGS:
-            self.links.append((self._offset(), self.get_starttag_text() or ""))
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in ("body", "html"):
-            self.end_tags[tag] = self._offset()
+    return "".join([*masked, source[position:]])
 
 
 def prepare_html(
@@ -113,19 +81,19 @@ def prepare_html(
 
     click_url: the tracked address of the link with that index; None leaves links alone
     pixel_url: the open pixel's address; None for no pixel
-    footer: used only where the author's HTML has no `{{ enlace_baja }}`
+    footer: used only where the author's HTML has no `{{ enlace_baja }}` that every recipient gets
     """
     source = clean_text(source)
     merge_tags = regions(source)
-    finder = _TagFinder(mask_merge_tags(source, merge_tags))
-    links, edits, problems = _link_edits(source, merge_tags, finder, click_url)
+    markup = mask_merge_tags(source, merge_tags)
+    links, edits, problems = _link_edits(source, merge_tags, markup, click_url)
     at_end = ""
-    if footer is not None and UNSUBSCRIBE_FIELD not in fields_used(source):
+    if footer is not None and not _has_way_out(source, markup):
         at_end += footer_html(footer)
     if pixel_url is not None:
         at_end += _pixel_html(pixel_url)
     if at_end:
-        end = finder.end_tags.get("body", finder.end_tags.get("html", len(source)))
+        end = _end_of_body(markup)
         edits.append(_Edit(end, end, at_end))
     return PreparedHtml(_apply(source, edits), links, problems)
 
@@ -158,21 +126,25 @@ def _pixel_html(url: str) -> str:
 
 
 def _link_edits(
-    source: str, merge_tags: list[Region], finder: _TagFinder, click_url: Callable[[int], str] | None
+    source: str, merge_tags: list[Region], markup: str, click_url: Callable[[int], str] | None
 ) -> tuple[list[str], list[_Edit], list[TemplateProblem]]:
     index_of: dict[str, int] = {}
     edits: list[_Edit] = []
     problems: list[TemplateProblem] = []
     place = Place(source)
-    for offset, tag in finder.links:
-        href = _find_href(offset, tag)
-        if href is None:
-            continue
+    for href in _hrefs(markup):
         target = _classify(href, source, merge_tags)
         if isinstance(target, _Complaint):
             line, column = place.of(href.start)
             problems.append(
-                TemplateProblem(line, column, target.code, {"url": href.url[:100]}, Part.HTML, Severity.NOTICE)
+                TemplateProblem(
+                    line,
+                    column,
+                    target.code,
+                    {"url": source[href.start : href.end][:100]},
+                    Part.HTML,
+                    Severity.NOTICE,
+                )
             )
         elif target is not None and click_url is not None:
             index = index_of.setdefault(target, len(index_of))
@@ -181,23 +153,48 @@ def _link_edits(
     return list(index_of), edits, problems
 
 
+def _hrefs(markup: str) -> Iterator[Attribute]:
+    for piece in pieces(markup):
+        if piece.kind == "start_tag" and piece.name in _LINK_TAGS:
+            found = [attribute for attribute in attributes(markup, piece) if attribute.name == "href"]
+            yield from found[:1]
+
+
+def _end_of_body(markup: str) -> int:
+    """Before the last `</body>`, or `</html>`, or at the very end."""
+    ends = {piece.name: piece.start for piece in pieces(markup) if piece.kind == "end_tag"}
+    return ends.get("body", ends.get("html", len(markup)))
+
+
 class _Complaint(NamedTuple):
     code: str
 
 
-def _classify(href: _Href, source: str, merge_tags: list[Region]) -> str | _Complaint | None:
+def _classify(href: Attribute, source: str, merge_tags: list[Region]) -> str | _Complaint | None:
     """The address to track; or what is odd about it; or None for one that is rightly left alone."""
     inside = [tag for tag in merge_tags if tag.start < href.end and tag.end > href.start]
     if inside:
-        is_way_out = len(inside) == 1 and UNSUBSCRIBE_FIELD in source[inside[0].start : inside[0].end]
-        return None if is_way_out else _Complaint("link_not_tracked")
-    url = "".join(href.url.split()) if "\n" in href.url or "\t" in href.url else href.url.strip()
+        return None if _is_way_out(source, inside) else _Complaint("link_not_tracked")
+    url = _IGNORED_IN_URL.sub("", href.value).strip()
     scheme, colon, _ = url.partition(":")
     if not url or url.startswith("#") or (colon and scheme.lower() in _UNTRACKED_SCHEMES):
         return None
     if scheme.lower() not in ("http", "https") or not colon:
         return _Complaint("link_relative")
     return absolute_uri(url) or _Complaint("link_invalid")
+
+
+def _has_way_out(source: str, markup: str) -> bool:
+    """Whether everybody gets the unsubscribe link: in no `if`, in no comment."""
+    offsets = always_printed(source, UNSUBSCRIBE_FIELD)
+    comments = [piece for piece in pieces(markup) if piece.kind == "comment"] if offsets else []
+    return any(not any(piece.start < offset < piece.end for piece in comments) for offset in offsets)
+
+
+def _is_way_out(source: str, merge_tags: list[Region]) -> bool:
+    return all(
+        tag.kind == "output" and fields_used(source[tag.start : tag.end]) == {UNSUBSCRIBE_FIELD} for tag in merge_tags
+    )
 
 
 def absolute_uri(url: str) -> str | None:
@@ -220,26 +217,10 @@ def absolute_uri(url: str) -> str | None:
     return quote(parts._replace(netloc=network_place).geturl(), safe=_URI_SAFE)
 
 
-def _find_href(offset: int, tag: str) -> _Href | None:
-    """The first href of a start tag (`<a …>`), as browsers take the first of two."""
-    name_end = 1
-    while name_end < len(tag) and tag[name_end] not in " \t\n\f/>":
-        name_end += 1
-    for found in _ATTRIBUTE.finditer(tag, name_end):
-        if found[1].lower() != "href":
-            continue
-        group = next((number for number in (2, 3, 4) if found[number] is not None), None)
-        if group is None:
-            return None
-        start, end = found.span(group)
-        return _Href(offset + start, offset + end, group != 4, unescape(found[group]))
-    return None
-
-
 def _apply(source: str, edits: list[_Edit]) -> str:
-    pieces: list[str] = []
+    kept: list[str] = []
     position = 0
     for edit in sorted(edits):
-        pieces += [source[position : edit.start], edit.text]
+        kept += [source[position : edit.start], edit.text]
         position = edit.end
-    return "".join([*pieces, source[position:]])
+    return "".join([*kept, source[position:]])

@@ -6,10 +6,11 @@ still does, with its blank lines inside, so that a paragraph that is not printed
 """
 
 import re
-from html.parser import HTMLParser
+from html import unescape
 
 from jinja2.exceptions import TemplateSyntaxError
 
+from app.mail.markup import Piece, attributes, pieces
 from app.mail.quoted_printable import clean_text
 from app.mail.template_syntax import Region, parse, regions
 
@@ -40,7 +41,10 @@ _RULE = "-" * 20
 
 
 def html_to_text(source: str) -> str:
-    """The text template of a checked HTML template; ends with one line end, or is empty."""
+    """The text template of a checked HTML template; ends with one line end, or is empty.
+
+    Raises TemplateSyntaxError for one that is broken.
+    """
     source = clean_text(source)
     found = regions(source)
     text = _TextWriter(source, found).text()
@@ -62,11 +66,10 @@ def _unframe(text: str, source: str, found: list[Region], *, with_statements: bo
     return _FRAMED.sub(fill, text)
 
 
-class _TextWriter(HTMLParser):
+class _TextWriter:
     """Writes text while it reads tags; breaks and blanks are wanted first, written before the next word."""
 
     def __init__(self, source: str, found: list[Region]) -> None:
-        super().__init__(convert_charrefs=True)
         self._keywords: dict[int, str] = {}
         self._out: list[str] = []
         self._breaks = 0  # line ends wanted before the next word
@@ -80,41 +83,54 @@ class _TextWriter(HTMLParser):
         self._skipped_tag = ""
         self._skipped_depth = 0
         self._preformatted_depth = 0
-        self.feed(self._frame(source, found))
-        self.close()
+        self._source = self._frame(source, found)
+        for piece in pieces(self._source):
+            self._read(piece)
 
     def _frame(self, source: str, found: list[Region]) -> str:
-        pieces: list[str] = []
+        framed: list[str] = []
         position = 0
         for number, region in enumerate(found):
             keyword = _KEYWORD.match(source, region.start)
             if keyword:
                 self._keywords[number] = keyword[1]
-            pieces += [source[position : region.start], f"{_OPEN}{number}{_CLOSE}"]
+            framed += [source[position : region.start], f"{_OPEN}{number}{_CLOSE}"]
             position = region.end
-        return "".join([*pieces, source[position:]])
+        return "".join([*framed, source[position:]])
 
     def text(self) -> str:
         lines = "".join(self._out).replace("\xa0", " ").split("\n")
         text = "\n".join(line.rstrip(" ") for line in lines).strip("\n")
         return f"{text}\n" if text else ""
 
-    # What the parser finds.
+    # What is read.
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = {name: value or "" for name, value in attrs}
+    def _read(self, piece: Piece) -> None:
+        if piece.kind == "text":
+            self._read_text(self._source[piece.start : piece.end])
+        elif piece.kind == "comment":
+            self._read_comment(self._source[piece.start : piece.end])
+        elif piece.kind == "start_tag":
+            found = reversed(attributes(self._source, piece))
+            # A statement inside the tag (`<a {% if ruc %}href=…`) sticks to the name that follows it.
+            values = {_FRAMED.sub("", attribute.name): attribute.value for attribute in found}
+            self._read_start_tag(piece.name, values)
+        else:
+            self._read_end_tag(piece.name)
+
+    def _read_start_tag(self, tag: str, values: dict[str, str]) -> None:
         if tag == "body":
             self._skipped_depth = 0  # many a head is never closed
         if self._skipped_depth:
             self._skipped_depth += tag == self._skipped_tag
-        elif tag in _SKIPPED or _HIDDEN_STYLE.search(attributes.get("style", "")):
+        elif tag in _SKIPPED or _HIDDEN_STYLE.search(values.get("style", "")):
             if tag not in _VOID:
                 self._skipped_tag, self._skipped_depth = tag, 1
         else:
             self._want_breaks(tag, is_between_blocks=False)
-            self._begin(tag, attributes)
+            self._begin(tag, values)
 
-    def _begin(self, tag: str, attributes: dict[str, str]) -> None:
+    def _begin(self, tag: str, values: dict[str, str]) -> None:
         if tag in ("ul", "ol"):
             self._lists.append(1 if tag == "ol" else 0)
         elif tag == "li":
@@ -122,10 +138,10 @@ class _TextWriter(HTMLParser):
         elif tag in ("td", "th"):
             self._wants_bar = not self._breaks and not self._is_at_line_start
         elif tag == "a":
-            self._links.append(("".join(attributes.get("href", "").split()), len(self._out)))
+            self._links.append(("".join(values.get("href", "").split()), len(self._out)))
         elif tag == "img":
             self._wants_blank = True
-            self._write_words(f"{attributes.get('alt', '')} ")
+            self._write_words(f"{values.get('alt', '')} ")
         elif tag == "br":
             self._breaks += 1
             self._is_at_line_start = self._is_between_blocks = self._wants_blank = False
@@ -135,7 +151,7 @@ class _TextWriter(HTMLParser):
         elif tag == "pre":
             self._preformatted_depth += 1
 
-    def handle_endtag(self, tag: str) -> None:
+    def _read_end_tag(self, tag: str) -> None:
         if self._skipped_depth:
             self._skipped_depth -= tag == self._skipped_tag
             return
@@ -147,7 +163,8 @@ class _TextWriter(HTMLParser):
             self._preformatted_depth -= 1
         self._want_breaks(tag, is_between_blocks=True)
 
-    def handle_data(self, data: str) -> None:
+    def _read_text(self, text: str) -> None:
+        data = unescape(text)
         position = 0
         for framed in _FRAMED.finditer(data):
             if int(framed[1]) in self._keywords:
@@ -156,7 +173,7 @@ class _TextWriter(HTMLParser):
                 position = framed.end()
         self._write_data(data[position:])
 
-    def handle_comment(self, data: str) -> None:
+    def _read_comment(self, data: str) -> None:
         for framed in _FRAMED.finditer(data):
             if int(framed[1]) in self._keywords:
                 self._write_statement(framed[0], self._keywords[int(framed[1])])
@@ -165,7 +182,7 @@ class _TextWriter(HTMLParser):
 
     def _want_breaks(self, tag: str, *, is_between_blocks: bool) -> None:
         wanted = 2 if tag in _PARAGRAPHS else 1 if tag in _LINES else 0
-        if tag in ("ul", "ol") and len(self._lists) > 1 - is_between_blocks:
+        if tag in ("ul", "ol") and self._lists:
             wanted = 1  # a list inside a list goes on with it
         if not wanted or (self._is_at_line_start and not self._breaks):
             return

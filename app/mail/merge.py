@@ -10,8 +10,8 @@ from typing import AnyStr, Generic
 
 from jinja2 import nodes
 
+from app.mail.merge_language import FILTERS
 from app.mail.template_syntax import parse
-from app.mail.templates import FILTERS
 
 Values = Mapping[str, str]
 Text = Callable[[Values], str]

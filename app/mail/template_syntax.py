@@ -17,6 +17,10 @@ from jinja2.exceptions import TemplateSyntaxError
 from jinja2.lexer import Lexer
 from jinja2.sandbox import SandboxedEnvironment
 
+MAX_TOKENS_PER_TAG = 100
+_TAG_BEGINS = frozenset({"variable_begin", "block_begin", "raw_begin"})
+_TAG_ENDS = frozenset({"variable_end", "block_end", "raw_end"})
+
 # No author can write these: `clean_text` replaces lone surrogates before a template is read.
 _NO_COMMENT_START, _NO_COMMENT_END = "\ud800{#", "#}\ud800"
 
@@ -85,9 +89,23 @@ class MergeEnvironment(SandboxedEnvironment):
 _ENVIRONMENT = MergeEnvironment()
 
 
+class TagTooLongError(TemplateSyntaxError):
+    """More between one pair of braces than anybody would write; found before time is spent on all of it."""
+
+
 def lex(source: str) -> list[LexedToken]:
     """All tokens of a cleaned source. Raises TemplateSyntaxError; its lineno is an offset + 1."""
-    return [LexedToken(place - 1, kind, text) for place, kind, text in _ENVIRONMENT.lexer.tokeniter(source, None)]
+    tokens: list[LexedToken] = []
+    begin = tokens_in_tag = 0
+    for place, kind, text in _ENVIRONMENT.lexer.tokeniter(source, None):
+        tokens.append(LexedToken(place - 1, kind, text))
+        if kind in _TAG_BEGINS:
+            begin, tokens_in_tag = place, 0
+        elif kind not in ("data", "whitespace"):
+            tokens_in_tag += 1
+            if tokens_in_tag > MAX_TOKENS_PER_TAG:
+                raise TagTooLongError("tag too long", begin)
+    return tokens
 
 
 def parse(source: str) -> nodes.Template:
@@ -97,18 +115,29 @@ def parse(source: str) -> nodes.Template:
 
 def offset_of(place: nodes.Node | TemplateSyntaxError) -> int:
     """The offset in the source of a node or of an error of this module."""
-    return max(place.lineno - 1, 0)
+    if isinstance(place, nodes.Compare):
+        return offset_of(place.expr)  # Jinja2 gives a comparison the place of what follows it
+    if isinstance(place, nodes.Operand):
+        return offset_of(place.expr)  # and its right side none
+    return (place.lineno or 1) - 1
 
 
 def regions(source: str) -> list[Region]:
-    """Where the template's own text is inside `source`; everything between is the author's literal text."""
+    """Where the template's own text is inside `source`; everything between is the author's literal text.
+
+    Raises TemplateSyntaxError, also for a tag that is never closed.
+    """
     found: list[Region] = []
-    start = 0
+    start, is_open = 0, False
     for token in lex(source):
-        if token.kind in ("variable_begin", "block_begin"):
-            start = token.offset
-        elif token.kind == "variable_end":
+        if token.kind in _TAG_BEGINS:
+            start, is_open = token.offset, True
+        elif token.kind in _TAG_ENDS:
+            is_open = False
+        if token.kind == "variable_end":
             found.append(Region(start, token.offset + len(token.text), "output"))
         elif token.kind == "block_end":
             found.append(Region(start, token.offset + len(token.text), "statement"))
+    if is_open:
+        raise TemplateSyntaxError("tag never closed", start + 1)
     return found

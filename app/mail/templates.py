@@ -10,69 +10,28 @@ they are in the others; see `merge`.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from enum import StrEnum
 
 from jinja2 import nodes
 from jinja2.exceptions import TemplateSyntaxError
 
+from app.mail.merge_language import (
+    FILTERS,
+    HEADER_PARTS,
+    KEYWORDS,
+    MAX_CHARACTERS,
+    MAX_NESTED_IFS,
+    MAX_NESTED_PARENTHESES,
+    RESERVED_FIELDS,
+    UNSUBSCRIBE_FIELD,
+    Part,
+)
 from app.mail.problems import TemplateProblem
 from app.mail.quoted_printable import clean_text
-from app.mail.template_syntax import LexedToken, Place, lex, offset_of, parse
+from app.mail.template_syntax import LexedToken, Place, TagTooLongError, lex, offset_of, parse
 
-
-class Part(StrEnum):
-    SUBJECT = "subject"
-    FROM_NAME = "from_name"
-    TEXT = "text"
-    HTML = "html"
-
-
-HEADER_PARTS = frozenset({Part.SUBJECT, Part.FROM_NAME})
-MAX_CHARACTERS = {Part.SUBJECT: 500, Part.FROM_NAME: 200, Part.TEXT: 200_000, Part.HTML: 500_000}
-MAX_NESTED_IFS = 10
-MAX_NESTED_PARENTHESES = 5
-MAX_TOKENS_PER_TAG = 100
-
-# What the platform itself fills in, besides the contact's own fields.
-UNSUBSCRIBE_FIELD = "enlace_baja"
-EMAIL_FIELD = "email"
-NAME_FIELD = "nombre"
-RESERVED_FIELDS = frozenset({EMAIL_FIELD, UNSUBSCRIBE_FIELD})
-
-TextFilter = Callable[..., str]
-
-
-def _default(value: str, replacement: str) -> str:
-    return value or replacement
-
-
-# Each filter with the number of values it takes in parentheses; the Spanish names are the users' own.
-FILTERS: dict[str, tuple[TextFilter, int]] = {
-    "upper": (str.upper, 0),
-    "lower": (str.lower, 0),
-    "title": (str.title, 0),
-    "capitalize": (str.capitalize, 0),
-    "trim": (str.strip, 0),
-    "default": (_default, 1),
-}
-FILTERS |= {
-    "mayusculas": FILTERS["upper"],
-    "minusculas": FILTERS["lower"],
-    "titulo": FILTERS["title"],
-    "recortar": FILTERS["trim"],
-    "por_defecto": FILTERS["default"],
-}
-
-# Names that the language gives a meaning of its own, so that no field can have them.
-_KEYWORDS = frozenset({
-    "and", "or", "not", "in", "is", "if", "elif", "else", "endif", "true", "false", "none", "True",
-    "False", "None", "for", "set", "block", "extends", "macro", "import", "from", "include",
-    "print", "call", "filter", "with", "autoescape", "raw", "self", "loop", "super", "caller",
-    "varargs", "kwargs", "trans",
-})  # fmt: skip
 _STATEMENTS = frozenset({"if", "elif", "else", "endif"})
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LINE_BREAK = re.compile("[\n\x0b\x0c\x85\u2028\u2029]")
@@ -84,20 +43,16 @@ _OPERATOR_SIGNS: dict[type[nodes.Node], str] = {
 _COMPARISON_SIGNS = {"gt": ">", "gteq": ">=", "lt": "<", "lteq": "<=", "in": "in", "notin": "not in"}
 
 
-def is_field_name(name: str) -> bool:
-    """Whether a custom field of this name could be used as `{{ name }}`."""
-    return (
-        name.isidentifier()
-        and not name.startswith("_")
-        and name not in _KEYWORDS
-        and name not in RESERVED_FIELDS
-        and len(name) <= 60
-    )
-
-
 def fields_used(source: str) -> frozenset[str]:
     """The names of all fields in a template that `check_template` found nothing wrong with."""
     return frozenset(name.name for name in parse(clean_text(source)).find_all(nodes.Name))
+
+
+def always_printed(source: str, name: str) -> list[int]:
+    """Offsets where a checked template prints the field `name` as it is, for every recipient (in no `if`)."""
+    outputs = [node for node in parse(clean_text(source)).body if isinstance(node, nodes.Output)]
+    printed = [node for output in outputs for node in output.nodes if isinstance(node, nodes.Name)]
+    return [offset_of(node) for node in printed if node.name == name]
 
 
 def check_template(source: str, *, known_fields: Collection[str], part: Part | str) -> list[TemplateProblem]:
@@ -141,6 +96,9 @@ class _Check:
         self.problems.append(TemplateProblem(line, column, code, parameters, self.part))
 
     def _report_syntax(self, error: TemplateSyntaxError) -> None:
+        if isinstance(error, TagTooLongError):
+            self._report(offset_of(error), "tag_too_long")
+            return
         offset = min(offset_of(error), len(self.source))
         near = self.source[offset:].split("\n", 1)[0][:20].strip() or self.source[:offset][-20:].strip()
         self._report(offset, "syntax", near=near)
@@ -164,15 +122,13 @@ class _Check:
             elif not inside:
                 self._report(begin.offset, "empty_tag")
             else:
-                self._check_size(begin, inside)
+                self._check_depth(inside)
                 if begin.kind != "variable_begin":
                     self._check_statement(begin, inside[0].text, open_ifs)
         for offset in open_ifs:
             self._report(offset, "unclosed_if")
 
-    def _check_size(self, begin: LexedToken, inside: list[LexedToken]) -> None:
-        if len(inside) > MAX_TOKENS_PER_TAG:
-            self._report(begin.offset, "tag_too_long")
+    def _check_depth(self, inside: list[LexedToken]) -> None:
         depth = 0
         for token in inside:
             depth += (token.text in "([{") - (token.text in ")]}") if token.kind == "operator" else 0
@@ -252,7 +208,7 @@ class _Check:
     def _check_field(self, node: nodes.Name) -> None:
         if node.name.startswith("_"):
             self._report(offset_of(node), "private_access", name=node.name)
-        elif node.name not in self.known_fields or node.name in _KEYWORDS:
+        elif node.name not in self.known_fields or node.name in KEYWORDS:
             suggestion = _closest(node.name, self.known_fields)
             self._report(offset_of(node), "unknown_field", field=node.name, suggestion=suggestion)
         elif node.name == UNSUBSCRIBE_FIELD and self.part in HEADER_PARTS:
@@ -279,7 +235,8 @@ class _Check:
         for operand in node.ops:
             if operand.op not in _COMPARISONS or len(node.ops) > 1:
                 sign = _COMPARISON_SIGNS.get(operand.op, "==" if operand.op == "eq" else "!=")
-                self._report(offset_of(operand), "operator_not_allowed", operator=sign)
+                at = self.source.rfind(sign, offset_of(node), offset_of(operand))
+                self._report(at if at >= 0 else offset_of(operand), "operator_not_allowed", operator=sign)
             self._check_expression(operand.expr, is_text=True)
 
     def _check_test(self, node: nodes.Test) -> None:

@@ -90,3 +90,11 @@ def test_kills_flushes_and_a_database_crash_lose_and_double_nobody(place: stages
     assert result["captured"] == result["accepted"] == result["planned"] == 600
     assert [result[name] for name in ("lost", "duplicated", "foreign", "unknown")] == [0, 0, 0, 0]
     assert (result["kills"], result["flushes"], result["restarts"]) == (4, 2, 1)
+
+
+@pytest.mark.slow
+def test_first_seed_tells_the_log_in_and_later_ones_nothing(place: stages.Stage) -> None:
+    login = place.installation.seed()
+    assert "@" in login["login"]
+    assert len(login["password"]) >= 12
+    assert place.installation.seed() == {}

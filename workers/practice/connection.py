@@ -187,8 +187,16 @@ class PracticeConnection(SMTP):
 
     # Endings.
 
+    async def dismiss(self, reply: str) -> None:
+        """Say ``reply`` to a client that is between two messages, and close."""
+        await self.push(reply)
+        await self.flush()
+        self._has_said_goodbye = True
+        if self.transport is not None:
+            self.transport.close()
+
     async def say_goodbye(self, reply: str) -> None:
-        """Say ``reply`` and close, once the client has read it (or its time is up)."""
+        """Answer a command with ``reply`` and close, once the client has read it (or its time is up)."""
         await self.push(reply)
         await self.flush()
         self._has_said_goodbye = True

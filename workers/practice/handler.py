@@ -21,6 +21,7 @@ log = get_logger(__name__)
 MAX_RECIPIENTS = 100
 """RFC 5321 §4.5.3.1.8."""
 MAX_ADDRESS_CHARACTERS = 320
+GOODBYE = "421 4.3.2 The practice relay is shutting down"
 STORE_AWAY = "451 4.3.0 The mail store is away, try again later"
 USERNAME_PREFIX = practice_username("")
 
@@ -33,6 +34,7 @@ class PracticeHandler:
         self._collector = collector
         self._tries = TryCounter()
         self.connections: set[PracticeConnection] = set()
+        self.is_stopping = False
 
     def authenticate(
         self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, login: LoginPassword
@@ -55,6 +57,9 @@ class PracticeHandler:
     async def handle_MAIL(
         self, server: PracticeConnection, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
+        if self.is_stopping:
+            await server.say_goodbye(GOODBYE)
+            return GOODBYE
         if server.panel_id is None:
             try:
                 server.panel_id = await self._collector.panel_id_of(str(session.auth_data))

@@ -8,7 +8,7 @@ from app.config import Settings
 from app.logs import get_logger
 from workers.practice.collector import PATIENCE_SECONDS, MessageCollector
 from workers.practice.connection import PracticeConnection
-from workers.practice.handler import PracticeHandler
+from workers.practice.handler import GOODBYE, PracticeHandler
 
 log = get_logger(__name__)
 
@@ -21,7 +21,7 @@ SHUTDOWN_SECONDS = 5.0
 
 
 class PracticeRelay:
-    """``start``, then ``port``; ``stop`` ends running transactions, says 421 to the clients and stores everything."""
+    """``start``, then ``port``; ``stop`` lets running transactions end and stores everything."""
 
     def __init__(self, settings: Settings, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._settings = settings
@@ -66,16 +66,20 @@ class PracticeRelay:
             )
 
     async def stop(self) -> None:
+        """Nobody hears 421 where a message may have been stored: a sender would take it for a refusal and send again.
+        Who is between two messages, or begins one, is sent away; running transactions get their own answer."""
         self._listening.close()
+        self._handler.is_stopping = True
+        for connection in [one for one in self._handler.connections if one.is_idle]:
+            await connection.dismiss(GOODBYE)
         await self._let_transactions_end()
-        await asyncio.gather(
-            *(one.say_goodbye("421 4.3.2 The practice relay is shutting down") for one in self._handler.connections),
-            return_exceptions=True,
-        )
         await self._collector.close()
+        await asyncio.sleep(0.05)  # The last answers are on their way.
+        for connection in list(self._handler.connections):
+            connection.cut()
         log.info("practice_relay_stopped")
 
     async def _let_transactions_end(self) -> None:
         deadline = time.monotonic() + SHUTDOWN_SECONDS
-        while time.monotonic() < deadline and not all(one.is_idle for one in self._handler.connections):
+        while self._handler.connections and time.monotonic() < deadline:
             await asyncio.sleep(0.02)

@@ -2,10 +2,9 @@
 
 from typing import NamedTuple
 
-from flask_babel import LazyString
 from flask_babel import lazy_gettext as _l
 
-HEADERS: dict[str, LazyString] = {
+HEADERS: dict[str, object] = {
     "dkim-signature": _l("Firma digital del dominio: prueba que el mensaje salió de él y que nadie lo cambió."),
     "list-unsubscribe": _l("De aquí toma el programa de correo su botón «Cancelar suscripción»."),
     "list-unsubscribe-post": _l("La baja se hace con un solo clic, sin abrir ninguna página (RFC 8058)."),
@@ -25,9 +24,9 @@ HEADERS: dict[str, LazyString] = {
 
 
 class AnswerWords(NamedTuple):
-    answer: LazyString
+    answer: object
     """What the practice relay does."""
-    consequence: LazyString
+    consequence: object
     """What the person sees in the campaign."""
 
 

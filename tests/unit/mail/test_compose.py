@@ -10,8 +10,8 @@ from app.mail.compose import CompiledCampaign, RenderedMessage
 from app.mail.dkim import KeyKind, assemble
 from app.mail.header_words import UnusableAddressError, one_line
 from app.mail.html import prepare_html
+from app.mail.merge_language import UNSUBSCRIBE_FIELD
 from app.mail.quoted_printable import TOKEN_MARK, clean_text
-from app.mail.templates import UNSUBSCRIBE_FIELD
 from app.mail.tokens import DeliveryRef, TokenPurpose, read_token, token_of_message_id, token_of_return_path
 from app.mail.tracking_urls import TrackingUrls
 from tests.unit.mail import samples
@@ -47,7 +47,7 @@ def filled(source: str, fields: dict[str, str], *, token: str, escape) -> str:
     return re.sub(r"\{\{ (\w+) \}\}", value, source).replace(TOKEN_MARK, token)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(subject=header_template, html_source=template, text=template, fields=values, name=nasty_text)
 def test_receiver_reads_exactly_what_was_rendered_and_signature_verifies(
     subject: str, html_source: str, text: str, fields: dict[str, str], name: str
@@ -80,7 +80,7 @@ def _escape(value: str) -> str:
     return html.escape(value).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(html_source=template, text=template, fields=values)
 def test_body_is_canonical_and_needs_no_dot_stuffing(html_source: str, text: str, fields: dict[str, str]):
     """RFC 6376 §3.4.4, RFC 5321 §4.5.2, RFC 2045 §6.7."""
@@ -94,7 +94,7 @@ def test_body_is_canonical_and_needs_no_dot_stuffing(html_source: str, text: str
     assert not any(line.startswith((b".", b"From ")) for line in lines)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(subject=header_template, from_name=header_template, fields=values, name=nasty_text)
 def test_no_value_leaves_its_header(subject: str, from_name: str, fields: dict[str, str], name: str):
     message = rendered(campaign(subject=subject, from_name=from_name), fields=fields, name=name)

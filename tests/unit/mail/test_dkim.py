@@ -158,7 +158,7 @@ class TestOpenDkim:
             assert passed_signatures(changed, records(), tmp_path / "keys") == [False] * len(kinds)
 
     @settings(
-        max_examples=150,
+        max_examples=80,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     )

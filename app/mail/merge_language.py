@@ -1,0 +1,66 @@
+"""The words of the merge language: parts of a mail, filters, reserved fields, limits."""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+
+class Part(StrEnum):
+    SUBJECT = "subject"
+    FROM_NAME = "from_name"
+    TEXT = "text"
+    HTML = "html"
+
+
+HEADER_PARTS = frozenset({Part.SUBJECT, Part.FROM_NAME})
+MAX_CHARACTERS = {Part.SUBJECT: 500, Part.FROM_NAME: 200, Part.TEXT: 200_000, Part.HTML: 500_000}
+MAX_NESTED_IFS = 10
+MAX_NESTED_PARENTHESES = 5
+
+# What the platform itself fills in, besides the contact's own fields.
+UNSUBSCRIBE_FIELD = "enlace_baja"
+EMAIL_FIELD = "email"
+NAME_FIELD = "nombre"
+RESERVED_FIELDS = frozenset({EMAIL_FIELD, UNSUBSCRIBE_FIELD})
+
+TextFilter = Callable[..., str]
+
+
+def _default(value: str, replacement: str) -> str:
+    return value or replacement
+
+
+# Each filter with the number of values it takes in parentheses; the Spanish names are the users' own.
+FILTERS: dict[str, tuple[TextFilter, int]] = {
+    "upper": (str.upper, 0),
+    "lower": (str.lower, 0),
+    "title": (str.title, 0),
+    "capitalize": (str.capitalize, 0),
+    "trim": (str.strip, 0),
+    "default": (_default, 1),
+}
+FILTERS |= {
+    "mayusculas": FILTERS["upper"],
+    "minusculas": FILTERS["lower"],
+    "titulo": FILTERS["title"],
+    "recortar": FILTERS["trim"],
+    "por_defecto": FILTERS["default"],
+}
+
+# Names that the language gives a meaning of its own, so that no field can have them.
+KEYWORDS = frozenset({
+    "and", "or", "not", "in", "is", "if", "elif", "else", "endif", "true", "false", "none", "True",
+    "False", "None", "for", "set", "block", "extends", "macro", "import", "from", "include",
+    "print", "call", "filter", "with", "autoescape", "raw", "self", "loop", "super", "caller",
+    "varargs", "kwargs", "trans",
+})  # fmt: skip
+
+
+def is_field_name(name: str) -> bool:
+    """Whether a custom field of this name could be used as `{{ name }}`."""
+    return (
+        name.isidentifier()
+        and not name.startswith("_")
+        and name not in KEYWORDS
+        and name not in RESERVED_FIELDS
+        and len(name) <= 60
+    )

@@ -1,0 +1,199 @@
+"""Campaigns in Chromium, under the real policy: the editor's behaviours, the live page moving, nothing that axe objects to."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+from werkzeug.serving import make_server
+
+from app.flow import reports
+from app.models import Campaign, CampaignStatus
+from tests import factories, ledger
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture
+def site(app):
+    """The application on a port of the loopback; its address."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join(timeout=10)
+    server.server_close()
+
+
+@pytest.fixture
+def page(app, browser, site, alice):
+    """A page of Alice's; a test that leaves an error on the console, a refusal by the policy among them, fails."""
+    with app.test_request_context():
+        serializer = app.session_interface.get_signing_serializer(app)
+        cookie = serializer.dumps({"_user_id": alice.get_id(), "_fresh": True})
+    context = browser.new_context(base_url=f"{site}/p/empleo/", viewport={"width": 1280, "height": 900}, locale="es-PE")
+    context.add_cookies([{"name": "chaski_session", "value": cookie, "url": site}])
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    # The browser says so when it keeps a framed mail's script from running, which is what we want of it.
+    assert [error for error in errors if not error.startswith("Blocked script execution")] == []
+
+
+@pytest.fixture
+def people(session, panel, settings):
+    ledger.sending_domain_with_key(session, panel.id, settings=settings)
+    factories.custom_field(session, panel, "region", label="Región")
+    row = factories.mailing_list(session, panel)
+    for name in ("ana", "beto"):
+        factories.contact(session, panel, f"{name}@example.pe", row, name=name.capitalize(), fields={"region": "Cusco"})
+    return row
+
+
+@pytest.fixture
+def draft(session, panel, people):
+    return factories.campaign(session, panel, people)
+
+
+def objections(page) -> list[str]:
+    """What axe-core finds on the page (the framed mails are their authors')."""
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run({iframes: false}).then(r => r.violations)")
+    return [f"{one['id']}: {one['nodes'][0]['target']}" for one in found]
+
+
+def test_field_is_inserted_where_the_cursor_is_and_the_preview_follows(page, draft):
+    page.goto(f"campanas/{draft.id}/editar")
+    page.fill("#subject", "Hola ")
+    page.focus("#subject")
+    page.keyboard.press("End")
+    page.click("button:has-text('Región')")
+    assert page.input_value("#subject") == "Hola {{ region }}"
+    page.fill("#html", "<p style='color:rgb(1,2,3)'>Saludos desde {{ region }}, {{ nombre }}</p>")
+    frame = page.frame_locator("[data-frame-box] iframe:not(.is-loading)")
+    frame.locator("text=Saludos desde Cusco, Ana").wait_for(timeout=5000)
+    assert frame.locator("p").evaluate("e => getComputedStyle(e).color") == "rgb(1, 2, 3)"
+    page.click("button:has-text('Teléfono')")
+    assert page.locator("[data-frame-box]").bounding_box()["width"] <= 375
+    page.click("summary:has-text('Parte de texto')")
+    page.locator("[data-auto-text]:has-text('Saludos desde {{ region }}')").wait_for(timeout=5000)
+
+
+def test_script_in_the_mail_does_not_run_in_the_preview(page, draft):
+    page.goto(f"campanas/{draft.id}/editar")
+    page.fill("#html", "<p id=here>antes</p><script>document.getElementById('here').textContent = 'corrió'</script>")
+    frame = page.frame_locator("[data-frame-box] iframe:not(.is-loading)")
+    frame.locator("#here").wait_for(timeout=5000)
+    page.wait_for_timeout(200)
+    assert frame.locator("#here").text_content() == "antes"
+
+
+def test_preview_leaves_no_trace_in_the_browsers_history(page, draft):
+    page.goto("campanas")
+    page.goto(f"campanas/{draft.id}/editar")
+    length = page.evaluate("history.length")
+    for number in range(3):
+        page.fill("#html", f"<p>versión {number}</p>")
+        page.frame_locator("[data-frame-box] iframe:not(.is-loading)").locator(f"text=versión {number}").wait_for()
+    assert page.evaluate("history.length") == length
+
+
+def test_leaving_with_unsaved_changes_asks_first_and_saving_does_not(page, draft):
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.goto(f"campanas/{draft.id}/editar")
+    page.goto("campanas")
+    assert asked == []
+    page.goto(f"campanas/{draft.id}/editar")
+    page.fill("#name", "Otro nombre")
+    assert page.locator("[data-unsaved]").is_visible()
+    page.goto("campanas")
+    assert asked == ["beforeunload"]
+    page.goto(f"campanas/{draft.id}/editar")
+    page.fill("#name", "Otro nombre")
+    page.click("button:has-text('Guardar') >> nth=0")
+    page.locator("text=Guardado.").wait_for()
+    assert asked == ["beforeunload"]
+
+
+def test_broken_template_brings_the_cursor_to_its_place(page, draft):
+    page.goto(f"campanas/{draft.id}/editar")
+    page.fill("#html", "<p>uno</p>\n<p>dos {{ nombr }}</p>")
+    page.click("button:has-text('Guardar') >> nth=0")
+    page.locator("#html-error").wait_for()
+    selected = page.evaluate("(e => e.value.slice(e.selectionStart, e.selectionEnd))(document.getElementById('html'))")
+    assert selected.startswith("nombr }}")
+    assert objections(page) == []
+
+
+def test_from_writing_to_scheduled_by_hand(page, session, people):
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto("campanas")
+    page.click("text=Escribir la primera campaña")
+    page.fill("#name", "Feria de noviembre")
+    page.fill("#from_name", "Bolsa de empleo")
+    page.fill("#from_local", "noticias")
+    page.locator("text=2 suscritos").wait_for()
+    page.check("label:has-text('Feria laboral')")
+    page.fill("#subject", "Hola {{ nombre }}")
+    page.click("button:has-text('Guardar y probar')")
+    page.locator("dd:has-text('Ana <ana@example.pe>') >> nth=0").wait_for()
+    page.click("text=Siguiente")
+    page.locator("dd:has-text('Beto <beto@example.pe>') >> nth=0").wait_for()
+    page.click("button:has-text('Enviar prueba')")
+    page.locator(".proofs >> text=En cola").wait_for()
+    page.click("text=Revisar y enviar")
+    assert page.locator("[data-recipients]").text_content() == "2"
+    assert objections(page) == []
+    page.click("button:has-text('Enviar ahora')")
+    page.locator("button:has-text('Volver a borrador')").wait_for()
+    assert session.scalar(select(Campaign.status)) is CampaignStatus.SCHEDULED
+
+
+def test_live_page_moves_by_itself_and_shows_the_plot(page, session, draft):
+    ledger.freeze(session, draft, ["planned"] * 8)
+    reports.sample(session, draft.id)
+    page.goto(f"campanas/{draft.id}")
+    assert page.locator("#f-waiting").text_content() == "8"
+    session.execute(
+        text("UPDATE delivery SET status = 'accepted' WHERE campaign_id = :c AND seq <= 4"), {"c": draft.id}
+    )
+    session.execute(text("UPDATE batch SET planned = 0, accepted = 4 WHERE first_seq = 1"))
+    session.execute(
+        text("INSERT INTO campaign_sample VALUES (:c, now() + interval '3 seconds', 4, 4)"), {"c": draft.id}
+    )
+    session.commit()
+    page.locator("#f-accepted:has-text('4')").wait_for(timeout=6000)
+    page.locator("[data-plot=live] canvas").wait_for(timeout=6000)
+    assert objections(page) == []
+    page.focus("#f-accepted")
+    page.wait_for_timeout(3000)
+    assert page.evaluate("document.activeElement.id") == "f-accepted"
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_no_page_scrolls_sideways_or_breaks_a_rule_of_accessibility(page, session, panel, people, width):
+    done = factories.campaign(session, panel, people, name="Una campaña con un nombre bastante largo para un teléfono")
+    ledger.freeze(session, done, ["accepted"] * 5 + ["bounced", "skipped:suppressed"], status=CampaignStatus.FINISHED)
+    draft = factories.campaign(session, panel, people)
+    paused = factories.campaign(session, panel, people)
+    ledger.freeze(session, paused, ["planned"], status=CampaignStatus.PAUSED)
+    session.execute(text("UPDATE campaign SET status_reason = 'relay_failures:421 no' WHERE status = 'paused'"))
+    session.commit()
+    page.set_viewport_size({"width": width, "height": 800})
+    paths = [
+        "campanas", "campanas?q=zzz", "campanas/nueva", f"campanas/{draft.id}/editar", f"campanas/{draft.id}/previa",
+        f"campanas/{draft.id}/revisar", f"campanas/{done.id}", f"campanas/{paused.id}", f"campanas/{done.id}/informe",
+        f"campanas/{done.id}/destinatarios", f"campanas/{done.id}/destinatarios/1",
+    ]  # fmt: skip
+    for path in paths:
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        assert objections(page) == [], path
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
