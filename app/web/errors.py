@@ -1,6 +1,6 @@
 """What a person sees when something is wrong: what happened and what to do, never a traceback."""
 
-from flask import Flask, render_template
+from flask import Flask, render_template, request
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError
@@ -10,6 +10,9 @@ from app.extensions import db
 from app.logs import get_logger
 
 log = get_logger(__name__)
+
+LARGEST_INTEGER = 2**31 - 1
+"""Of PostgreSQL's ``integer``, the type of most ids."""
 
 
 def register(app: Flask) -> None:
@@ -24,9 +27,12 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(DataError)
     def unstorable(error: DataError) -> tuple[str, int]:
-        """Text with a NUL byte, a number beyond its column: nobody types those, so the sentence is general."""
+        """Text with a NUL byte, a number beyond its column: nobody types those, so the sentence is general. An id beyond
+        every column in the address is simply not found."""
         db.session.rollback()
-        return _page(400, _sentences()[400]), 400
+        numbers = [value for value in (request.view_args or {}).values() if isinstance(value, int)]
+        code = 404 if max(numbers, default=0) > LARGEST_INTEGER else 400
+        return _page(code, _sentences()[code]), code
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> tuple[str, int]:
