@@ -340,7 +340,9 @@ def test_sending_asks_first_with_the_number_of_people(sent: Sent, imported: Impo
 def test_live_page_moves_without_being_reloaded(sent: Sent, imported: Imported) -> None:
     first, second = sent.seen
     assert 0 < first["accepted"] < second["accepted"] < len(imported.sheet.people)
-    assert first["planned"] == second["planned"] == len(imported.sheet.people) + 1, "the suppressed person is accounted for"
+    assert first["planned"] == second["planned"] == len(imported.sheet.people) + 1, (
+        "the suppressed person is accounted for"
+    )
 
 
 def test_pause_holds_every_mail_back_until_resumed(sent: Sent, imported: Imported) -> None:
