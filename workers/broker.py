@@ -63,10 +63,6 @@ def make_broker(settings: Settings, app: Flask | None = None) -> dramatiq.Broker
     ]
     if app is not None:
         middleware += [OrderlyStop(), ApplicationContext(app)]
-    if settings.broker_url.startswith("amqp"):
-        from dramatiq.brokers.rabbitmq import RabbitmqBroker
-
-        return RabbitmqBroker(url=settings.broker_url, middleware=middleware)
     return RedisBroker(  # type: ignore[no-untyped-call]
         url=settings.broker_url, middleware=middleware, namespace=BROKER_NAMESPACE
     )

@@ -155,7 +155,11 @@ def with_preheader(html: str, preheader: str) -> str:
     since they may belong to a merge tag: ``{{ nombre|default("usted") }}``."""
     if not preheader or not html:
         return html
-    hidden = '<div style="display:none;max-height:0;overflow:hidden;mso-hide:all">' + escape(preheader, quote=False) + "</div>"
+    hidden = (
+        '<div style="display:none;max-height:0;overflow:hidden;mso-hide:all">'
+        + escape(preheader, quote=False)
+        + "</div>"
+    )
     start = BODY_START.search(html)
     at = start.end() if start else 0
     return html[:at] + hidden + html[at:]

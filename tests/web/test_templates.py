@@ -24,6 +24,9 @@ INLINE = {
     "htmx script": re.compile(r"\shx-(on|vars|headers\s*=\s*[\"']js)", re.I),
 }
 
+SANDBOXED = {"campaigns/_preview_problems.html": ["style element"]}
+"""Shown inside the frame of a mail only, under ``MAIL_PREVIEW_POLICY``: no script runs there, and no file is reached."""
+
 NAMES = {
     "Chaski",
     "Español",
@@ -60,7 +63,8 @@ def inline_parts(source):
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(APP)))
 def test_no_template_has_inline_script_or_style(path):
-    assert inline_parts(path.read_text()) == []
+    allowed = SANDBOXED.get(str(path.relative_to(APP / "templates")), [])
+    assert inline_parts(path.read_text()) == allowed
 
 
 @pytest.mark.parametrize(
