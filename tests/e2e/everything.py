@@ -144,14 +144,14 @@ def imports(session: AnySession, panel: Panel, mailing_list: MailingList, author
             panel_id=panel.id, list_id=mailing_list.id, created_by_id=author.id, status=status, counts=counts,
             filename=f"{LONG_NAME.replace(' ', '_')}.csv", stored_path="none.csv", size_bytes=123_456, encoding="cp1252",
             delimiter=";", header=["Correo", "Nombre"], mapping={"0": "email", "1": "name"}, progress_bytes=60_000,
-            error='{"code": "empty_file"}' if status is ImportStatus.FAILED else None,
+            error='{"code": "empty"}' if status is ImportStatus.FAILED else None,
         )  # fmt: skip
         session.add(job)
         session.flush()
         session.add_all(
             ImportRow(
                 import_id=job.id, line=2 + number, email=LONG_EMAIL, name=LONG_NAME, outcome=outcome, column=1,
-                reason="email:missing_at" if outcome is RowOutcome.INVALID else None, cells=[LONG_EMAIL, LONG_NAME],
+                reason="email_missing_at" if outcome is RowOutcome.INVALID else None, cells=[LONG_EMAIL, LONG_NAME],
             )
             for number, outcome in enumerate(RowOutcome)
         )  # fmt: skip

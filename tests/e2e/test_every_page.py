@@ -32,7 +32,7 @@ NO_PAGES = {
     "static", "health.healthz", "public_keys.public_key", "campaigns.download", "imports.rejects", "lists.export",
     "practice.download",
     # Parts that a page fetches again and again, or shows in a frame of its own.
-    "campaigns.live", "campaigns.proofs", "campaigns.report_detail", "campaigns.preview_frame", "imports.progress",
+    "campaigns.live", "campaigns.proofs", "campaigns.report_detail", "campaigns.list_sizes", "campaigns.preview_frame", "imports.progress",
     "panels.cards", "panels.monitor", "practice.html",
     # Needs a file on the disk; the import's way is walked in test_main_job.py.
     "imports.mapping",
@@ -128,7 +128,7 @@ def test_every_page_of_a_full_panel(
     found = examine(page, watch, "/login")
     enter(context, site, client, admin)
     found += [problem for address in addresses(app, panel, ids) for problem in examine(page, watch, address)]
-    assert found == []
+    assert not found, "\n".join(found)
 
 
 def test_every_page_of_an_empty_panel_for_who_may_only_look(
@@ -142,7 +142,7 @@ def test_every_page_of_an_empty_panel_for_who_may_only_look(
             address = app.url_map.bind("").build(rule.endpoint, {"panel": panel.slug})
             if context.request.get(address).status == 200:
                 found += examine(page, watch, address)
-    assert found == []
+    assert not found, "\n".join(found)
 
 
 def test_page_that_does_not_exist_is_one_too(
