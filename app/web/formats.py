@@ -7,6 +7,7 @@ from flask_babel import format_datetime, format_decimal, format_timedelta, get_l
 from flask_babel import gettext as _
 
 from app.models import Role
+from app.web.locale import language_tag
 from app.web.scope import here, may
 
 
@@ -57,6 +58,7 @@ def register(app: Flask) -> None:
             "here": here,
             "_": _,
             "get_locale": get_locale,
+            "language_tag": language_tag,
             "endpoints": app.view_functions,
         }
     )
