@@ -9,6 +9,7 @@ from sqlalchemy import text
 from app.flow import events, suppressions
 from app.flow.sessions import AnySession
 from app.mail.tokens import DeliveryRef
+from app.models import SuppressionReason
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def leave(session: AnySession, recipient: Recipient, *, how: str, visitor: Visit
     """Take the recipient off the campaign's lists (``everything``: off all lists, and suppress it in the panel),
     committed; returns what changed. ``how``: ``one-click`` or ``page``."""
     if recipient.contact_id is None:
-        return Left()
+        return _leave_erased(session, recipient, how=how, visitor=visitor)
     before = _what_would_change(session, recipient, everything=everything)
     suppressions.unsubscribe(
         session,
@@ -148,6 +149,16 @@ def leave(session: AnySession, recipient: Recipient, *, how: str, visitor: Visit
     if before != Left():
         _note(session, recipient, visitor)
     return before
+
+
+def _leave_erased(session: AnySession, recipient: Recipient, *, how: str, visitor: Visitor) -> Left:
+    """Somebody whose contact was erased leaves: their address is suppressed, so that no later import mails them."""
+    source = f"{how}:{recipient.ref.campaign_id}"
+    is_new = suppressions.suppress(session, recipient.panel_id, recipient.email, SuppressionReason.UNSUBSCRIBED, source)
+    session.commit()
+    if is_new:
+        _note(session, recipient, visitor)
+    return Left()  # Undoing it would need the contact that is gone.
 
 
 def _what_would_change(session: AnySession, recipient: Recipient, *, everything: bool) -> Left:
