@@ -26,9 +26,9 @@ class Settings:
     database_url: str
     """SQLAlchemy URL of PostgreSQL (``postgresql+psycopg://…``)."""
     broker_url: str
-    """``redis://…`` or ``amqp://…``: the doorbell of the workers."""
+    """``redis://…``: the doorbell of the workers."""
     redis_url: str
-    """``redis://…`` for tracking events and rate limits; equals ``broker_url`` unless that is RabbitMQ."""
+    """``redis://…`` for tracking events and rate limits, where that shall be another server than the broker's."""
     secret_key: str
     """Signs sessions and, through :meth:`derived_key`, tokens and stored secrets. Never change it on a live installation."""
     public_url: str = "http://127.0.0.1:8025"
@@ -128,8 +128,9 @@ def load_settings(environ: Mapping[str, str] = os.environ, **overrides: Any) -> 
     if values["database_url"].startswith("postgresql://"):
         values["database_url"] = values["database_url"].replace("postgresql://", "postgresql+psycopg://", 1)
     values.setdefault("redis_url", values["broker_url"])
-    if not values["redis_url"].startswith(("redis://", "rediss://", "unix://")):
-        raise ConfigurationError("REDIS_URL must be a redis:// URL; set it when BROKER_URL is RabbitMQ.")
+    for name in ("broker_url", "redis_url"):
+        if not values[name].startswith(("redis://", "rediss://", "unix://")):
+            raise ConfigurationError(f"{name.upper()} must be a redis://, rediss:// or unix:// URL.")
     if values.get("public_url", "").startswith("https://"):
         values.setdefault("secure_cookies", True)
     return Settings(**values)

@@ -148,12 +148,8 @@ class Installation:
         return self.redis.start()
 
     def _broker_settings(self) -> dict[str, str]:
-        """Tracking and rate limits need Redis, even where the broker is RabbitMQ."""
-        broker, redis = self._given.get("BROKER_URL"), self._given.get("REDIS_URL")
-        if broker and not redis and not broker.startswith(("redis://", "rediss://", "unix://")):
-            redis = self._start_redis()
-        broker = broker or self._start_redis()
-        return {"BROKER_URL": broker, "REDIS_URL": redis or broker}
+        broker = self._given.get("BROKER_URL") or self._start_redis()
+        return {"BROKER_URL": broker, "REDIS_URL": self._given.get("REDIS_URL") or broker}
 
     def _practice_relay_port(self) -> int:
         given = self._given.get("PRACTICE_RELAY_PORT")

@@ -1,6 +1,6 @@
 """Everything that runs off-request. Actors are thin: an id in, one call into ``app.flow``.
 
-broker           the doorbell: Redis (or RabbitMQ), the application context around each message
+broker           the doorbell: Redis, the application context around each message
 actors           what a message makes a worker do
 dispatcher       finds what is due and rings; one active, others stand by
 smtp             the transport: pipelined submission to a relay

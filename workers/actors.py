@@ -1,7 +1,6 @@
 """What a message makes a worker do: an id in, one call into ``app.flow``. A message that comes twice, late or for nothing
 finds nothing to claim. Every queue named here is served in the Procfile (a test looks)."""
 
-from functools import partial
 from typing import Any
 
 import dramatiq
@@ -51,6 +50,6 @@ def reconcile_campaign(campaign_id: int) -> None:
         db.session,
         campaign_id,
         message_id_of=message_ids(db.session, settings, campaign_id),
-        ask=partial(ask_relay, settings),
+        ask=ask_relay,
         grace_seconds=settings.reconcile_grace_seconds,
     )

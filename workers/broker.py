@@ -3,6 +3,7 @@ database knows what is to be done, and the time of the next try is a column ther
 
 import os
 import socket
+import threading
 from typing import Any
 
 import dramatiq
@@ -16,6 +17,17 @@ from app.config import Settings
 from app.extensions import db
 
 BROKER_NAMESPACE = "chaski"
+
+
+stopping = threading.Event()
+"""Set when this worker process was asked to stop: long work looks at it and ends early, in good order."""
+
+
+class OrderlyStop(Middleware):
+    """Tells long work that the process is about to end, before Dramatiq waits for it."""
+
+    def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
+        stopping.set()
 
 
 class ApplicationContext(Middleware):
@@ -50,11 +62,7 @@ def make_broker(settings: Settings, app: Flask | None = None) -> dramatiq.Broker
         Retries(),
     ]
     if app is not None:
-        middleware.append(ApplicationContext(app))
-    if settings.broker_url.startswith("amqp"):
-        from dramatiq.brokers.rabbitmq import RabbitmqBroker
-
-        return RabbitmqBroker(url=settings.broker_url, middleware=middleware)
+        middleware += [OrderlyStop(), ApplicationContext(app)]
     return RedisBroker(  # type: ignore[no-untyped-call]
         url=settings.broker_url, middleware=middleware, namespace=BROKER_NAMESPACE
     )

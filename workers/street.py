@@ -13,9 +13,11 @@ from app.flow.sending import Street
 from app.flow.sessions import AnySession
 from app.mail.tokens import TokenMaker, message_id
 from app.models import Campaign, Panel
-from workers.broker import worker_name
+from workers.broker import stopping, worker_name
 from workers.smtp.pool import thread_pool
 from workers.smtp.transport import SmtpTransport
+
+PRACTICE_RELAY_ID = 0
 
 
 @cache
@@ -28,6 +30,7 @@ def street_of(settings: Settings) -> Street:
         endpoint=lambda session, campaign_id: endpoint_of(panel_of(session, campaign_id), settings),
         transport=transport,
         reserve=rates.campaign_rates(Redis.from_url(settings.redis_url)),
+        stopping=stopping.is_set,
     )
 
 
@@ -64,10 +67,9 @@ class MessageIds:
 
 
 def ask_relay(
-    settings: Settings, session: AnySession, campaign_id: int, wanted: Collection[str]
+    session: AnySession, campaign_id: int, relay_id: int, wanted: Collection[str]
 ) -> Mapping[str, str] | None:
-    """Which of these Message-IDs the campaign's relay has. None: it has no memory that could be asked."""
-    panel = panel_of(session, campaign_id)
-    if not endpoint_of(panel, settings).is_practice:
+    """Which of these Message-IDs the relay has. None: it has no memory that could be asked."""
+    if relay_id != PRACTICE_RELAY_ID:
         return None
-    return practice.known_message_ids(session, panel.id, wanted)
+    return practice.known_message_ids(session, panel_of(session, campaign_id).id, wanted)

@@ -4,6 +4,9 @@
     contacts     lists, contacts, custom fields, consent
     suppressions who must never be mailed; unsubscribing. The only way back against the stream, through the database
     campaigns    a campaign is written, checked, scheduled, paused, resumed, cancelled: compare-and-set on its status
+    campaign_content  what a campaign says and to whom; everything that can be wrong with it, field by field
+    review       the checklist before sending: who gets it, what is missing; previews: how it looks to one real contact
+    cancelling   what a cancelled campaign leaves in the ledger is skipped
     audience     the lists of a campaign become deliveries, once (set-based, in resumable slices) and batches over them
     batches      which batches are due; claiming one with a lease; what expired
     sending      claim > load > render > sign > submit > record, chunk by chunk
@@ -13,7 +16,7 @@
     hits         an open or a click on its way: hit_stream (Redis), hit_spool (a file, while Redis is away)
     events       hits become events and engagement, in bulk, each once
     leaving      unsubscribing from a mail's link or header, and taking it back
-    reports      what happened, for people: counts, rate, time left, recipient by recipient
+    reports      what happened, for people: counts, rate, time left; recipients: one by one
     practice     what the practice relay caught, for people and for reconciling
 
 Web pages and commands write state and commit, then ``bell.ring_dispatcher`` (NOTIFY); the dispatcher finds what is due

@@ -85,6 +85,13 @@ def renew(session: AnySession, batch: ClaimedBatch, *, lease_seconds: int) -> bo
     return result is not None
 
 
+def campaign_sends(session: AnySession, batch: ClaimedBatch) -> bool:
+    """Whether the batch's campaign is still to be sent at this moment."""
+    status = session.scalar(text("SELECT status FROM campaign WHERE id = :id"), {"id": batch.campaign_id})
+    session.commit()
+    return bool(status == "sending")
+
+
 def release(session: AnySession, batch: ClaimedBatch, *, not_before: datetime | None = None) -> None:
     """Let the batch go: done where every delivery is final, else ready again for its earliest retry (and not before
     ``not_before``). Rings nobody: deliveries that are `unknown` keep it open until they are settled."""

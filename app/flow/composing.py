@@ -10,11 +10,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import escape
 from typing import Any
 
 from flask_babel import force_locale
 from flask_babel import gettext as _
-from markupsafe import escape
 from sqlalchemy import delete, select
 
 from app.config import Settings
@@ -151,10 +151,15 @@ def content_of(campaign: Campaign) -> Content:
 
 
 def with_preheader(html: str, preheader: str) -> str:
-    """The line that inboxes show behind the subject: first in the body, invisible in the open mail."""
+    """The line that inboxes show behind the subject: first in the body, invisible in the open mail. Quotation marks stay,
+    since they may belong to a merge tag: ``{{ nombre|default("usted") }}``."""
     if not preheader or not html:
         return html
-    hidden = '<div style="display:none;max-height:0;overflow:hidden;mso-hide:all">' + str(escape(preheader)) + "</div>"
+    hidden = (
+        '<div style="display:none;max-height:0;overflow:hidden;mso-hide:all">'
+        + escape(preheader, quote=False)
+        + "</div>"
+    )
     start = BODY_START.search(html)
     at = start.end() if start else 0
     return html[:at] + hidden + html[at:]

@@ -131,9 +131,9 @@ def analyse(session: AnySession, settings: Settings, import_id: int) -> ImportSt
             beat.progress_bytes = bytes_read
             beat.check()
 
-        _stage_rows(session, settings, job, tick)
+        rows = _stage_rows(session, settings, job, tick)
         email_column = next(int(index) + 1 for index, target in job.mapping.items() if target == EMAIL)
-        counts = classify(session, job, list_id=job.list_id, email_column=email_column)
+        counts = classify(session, job, rows=rows, list_id=job.list_id, email_column=email_column)
         return {"counts": counts, "progress_bytes": job.size_bytes}
 
     return _run(session, settings, import_id, ImportStatus.ANALYSING, ImportStatus.READY, work)
@@ -209,7 +209,7 @@ def stored_file(settings: Settings, job: Import) -> Path:
     return path
 
 
-def _stage_rows(session: AnySession, settings: Settings, job: Import, tick: Callable[[int], None]) -> None:
+def _stage_rows(session: AnySession, settings: Settings, job: Import, tick: Callable[[int], None]) -> int:
     types = {field.key: field.type for field in custom_fields.of_panel(session, job.panel_id)}
     checker = RowChecker(
         header=job.header if job.has_header else [""] * len(job.header), mapping=job.mapping, types=types
@@ -220,7 +220,7 @@ def _stage_rows(session: AnySession, settings: Settings, job: Import, tick: Call
         rows = iter(reader)
         if job.has_header and column_names(next(rows).cells) != job.header:
             raise ImportProblem(FileProblem.FILE_CHANGED)
-        stage(connection, reader, rows, checker, tick)
+        return stage(connection, reader, rows, checker, tick)
 
 
 def _run(

@@ -28,7 +28,7 @@ class InstallationState:
     broker_embedded: bool
     dispatcher_active: bool
     workers_alive: bool | None
-    """None where the broker can't tell (RabbitMQ, or out of reach)."""
+    """None where the broker can't tell (out of reach)."""
 
 
 def installation_state(session: AnySession, settings: Settings) -> InstallationState:

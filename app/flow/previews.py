@@ -163,23 +163,14 @@ def _is_subscribed(list_ids: list[int]) -> ColumnElement[bool]:
     )
 
 
-def list_sizes(session: AnySession, panel_id: int, *, chosen: tuple[int, ...] = ()) -> list[tuple[MailingList, int]]:
-    """The panel's lists that can be chosen (and those that are), with their number of subscribed people."""
-    subscribed = func.count().filter(Subscription.status == SubscriptionStatus.SUBSCRIBED)
-    counts = (
-        select(Subscription.list_id, subscribed.label("subscribed"))
-        .join(MailingList, MailingList.id == Subscription.list_id)
-        .where(MailingList.panel_id == panel_id)
-        .group_by(Subscription.list_id)
-        .subquery()
-    )
+def choosable_lists(session: AnySession, panel_id: int, *, chosen: tuple[int, ...] = ()) -> list[MailingList]:
+    """The panel's lists that can be chosen, and those that are."""
     statement = (
-        select(MailingList, func.coalesce(counts.c.subscribed, 0))
-        .outerjoin(counts, counts.c.list_id == MailingList.id)
+        select(MailingList)
         .where(MailingList.panel_id == panel_id, or_(MailingList.archived_at.is_(None), MailingList.id.in_(chosen)))
-        .order_by(MailingList.name, MailingList.id)
+        .order_by(func.lower(MailingList.name), MailingList.id)
     )
-    return [(row, int(size)) for row, size in session.execute(statement).all()]
+    return list(session.scalars(statement))
 
 
 # Test sends.

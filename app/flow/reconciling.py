@@ -6,6 +6,7 @@ again blindly.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 from sqlalchemy import text
 
@@ -17,8 +18,9 @@ log = get_logger(__name__)
 
 SLICE = 1000
 
-AskRelay = Callable[[AnySession, int, Collection[str]], Mapping[str, str] | None]
-"""``(session, campaign_id, message_ids) -> {message_id: queue id}`` of those the relay has; None where it can't be asked."""
+AskRelay = Callable[[AnySession, int, int, Collection[str]], Mapping[str, str] | None]
+"""``(session, campaign_id, relay_id, message_ids) -> {message_id: queue id}`` of those that this relay has; None where it
+can't be asked. The relay is the one that the deliveries were handed to, whatever the panel uses by now."""
 
 
 def campaigns_with_unknown(session: AnySession, *, grace_seconds: int) -> list[int]:
@@ -49,12 +51,14 @@ def settle(
 ) -> dict[str, int]:
     """Settle all unknown deliveries of a campaign. Returns how many were found, not found, and left."""
     total = {"found": 0, "not_found": 0}
-    while rows := _unknown(session, campaign_id, grace_seconds):
+    silent: list[int] = []
+    while rows := _unknown(session, campaign_id, grace_seconds, silent):
         by_message_id = {message_id_of(row.seq): row for row in rows}
-        known = ask(session, campaign_id, by_message_id.keys())
+        known = ask(session, campaign_id, rows[0].relay_id, by_message_id.keys())
         if known is None:
             session.rollback()
-            return total
+            silent.append(rows[0].relay_id)
+            continue
         found = {row.seq: known[mid] for mid, row in by_message_id.items() if mid in known}
         _settle_slice(session, campaign_id, rows, found)
         total["found"] += len(found)
@@ -65,26 +69,33 @@ def settle(
     return total
 
 
-def _unknown(session: AnySession, campaign_id: int, grace_seconds: int) -> list:  # type: ignore[type-arg]
-    """Up to a slice of them, locked against another reconciler and against a late worker that knows better."""
+def _unknown(session: AnySession, campaign_id: int, grace_seconds: int, silent: list[int]) -> list[Any]:
+    """Up to a slice of them, all of one relay that may answer, locked against another reconciler and against a late
+    worker that knows better."""
     return list(
         session.execute(
             text(
                 """
-                SELECT d.frozen_on, d.seq, b.id AS batch_id FROM batch b
+                SELECT d.frozen_on, d.seq, coalesce(d.relay_id, 0) AS relay_id, b.id AS batch_id FROM batch b
                 JOIN delivery d ON d.frozen_on = b.frozen_on AND d.campaign_id = b.campaign_id
                      AND d.seq BETWEEN b.first_seq AND b.last_seq
                 WHERE b.campaign_id = :campaign AND b.status <> 'done' AND b.unknown > 0 AND d.status = 'unknown'
                   AND d.last_attempt_at < now() - make_interval(secs => :grace)
+                  AND coalesce(d.relay_id, 0) = (
+                      SELECT min(coalesce(u.relay_id, 0)) FROM delivery u JOIN batch c ON u.frozen_on = c.frozen_on
+                           AND u.campaign_id = c.campaign_id AND u.seq BETWEEN c.first_seq AND c.last_seq
+                      WHERE c.campaign_id = :campaign AND c.status <> 'done' AND c.unknown > 0 AND u.status = 'unknown'
+                        AND u.last_attempt_at < now() - make_interval(secs => :grace)
+                        AND coalesce(u.relay_id, 0) <> ALL(:silent))
                 ORDER BY d.seq LIMIT :slice FOR UPDATE OF d
                 """
             ),
-            {"campaign": campaign_id, "grace": grace_seconds, "slice": SLICE},
+            {"campaign": campaign_id, "grace": grace_seconds, "slice": SLICE, "silent": silent},
         )
     )
 
 
-def _settle_slice(session: AnySession, campaign_id: int, rows: list, found: Mapping[int, str]) -> None:  # type: ignore[type-arg]
+def _settle_slice(session: AnySession, campaign_id: int, rows: list[Any], found: Mapping[int, str]) -> None:
     """Found: accepted. Not found: deferred and due at once, so that it goes the way of every retry."""
     session.execute(
         text(

@@ -38,6 +38,11 @@ class RelayEndpoint:
     timeout_seconds: int
 
     @property
+    def relay_id(self) -> int:
+        """As deliveries carry it; 0 for the practice relay."""
+        return 0 if self.is_practice else int(self.key.partition(":")[2])
+
+    @property
     def is_practice(self) -> bool:
         return self.key.startswith("practice")
 

@@ -9,9 +9,10 @@ are read again. What makes this safe:
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import text
@@ -23,7 +24,7 @@ from app.flow.batches import ClaimedBatch
 from app.flow.composing import Composition, CompositionProblem
 from app.flow.relays import RelayEndpoint
 from app.flow.sessions import AnySession
-from app.flow.submission import Answer, AnswerKind, Lease, OutgoingMessage, Transport
+from app.flow.submission import Answer, AnswerKind, OutgoingMessage, Transport
 from app.logs import get_logger
 
 log = get_logger(__name__)
@@ -33,29 +34,35 @@ class BatchLease:
     """A batch's lease: renewed when a third has passed, given up some seconds before its end."""
 
     MARGIN_SECONDS = 3.0
+    LOOK_SECONDS = 1.0
 
     def __init__(self, session: AnySession, batch: ClaimedBatch, lease_seconds: int) -> None:
         self._session = session
         self._batch = batch
         self._seconds = lease_seconds
-        self._renewed_at = time.monotonic()
+        self._renewed_at = self._looked_at = time.monotonic()
         self.lost = False
+        self.campaign_sends = True
+        """Turns false where the campaign was paused or cancelled: no further message of the chunk begins."""
 
     def holds(self) -> bool:
         return not self.lost and time.monotonic() < self._renewed_at + self._seconds - self.MARGIN_SECONDS
 
     def keep(self) -> None:
-        """Renew when a third of the lease has passed. A database that is away loses nothing yet: the lease runs on."""
-        if time.monotonic() < self._renewed_at + self._seconds / 3:
+        """Look after the campaign each second, renew when a third of the lease has passed. A database that is away loses
+        nothing yet: the lease runs on."""
+        now = time.monotonic()
+        if now < self._looked_at + self.LOOK_SECONDS:
             return
-        asked_at = time.monotonic()
+        self._looked_at = now
         try:
-            self.lost = self.lost or not batches.renew(self._session, self._batch, lease_seconds=self._seconds)
+            self.campaign_sends = batches.campaign_sends(self._session, self._batch)
+            if now >= self._renewed_at + self._seconds / 3:
+                self.lost = self.lost or not batches.renew(self._session, self._batch, lease_seconds=self._seconds)
+                self._renewed_at = now
         except DBAPIError as error:
             self._session.rollback()
             log.warning("lease_not_renewed", batch_id=self._batch.id, error=str(error.orig))
-            return
-        self._renewed_at = asked_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,8 @@ class Street:
     endpoint: Callable[[AnySession, int], RelayEndpoint]
     transport: Callable[[RelayEndpoint], Transport]
     reserve: rates.Reserve
+    stopping: Callable[[], bool] = lambda: False
+    """Whether this process was asked to stop: what is on the wire gets its answer, nothing new begins."""
 
 
 def send_batch(session: AnySession, street: Street, batch_id: int) -> int:
@@ -88,18 +97,19 @@ def send_batch(session: AnySession, street: Street, batch_id: int) -> int:
         return 0
     try:
         composition = street.compose(session, batch.campaign_id)
-        transport = street.transport(street.endpoint(session, batch.campaign_id))
+        endpoint = street.endpoint(session, batch.campaign_id)
     except CompositionProblem as problem:
         outcomes.pause_campaign(session, batch.campaign_id, f"cannot_compose:{problem}")
         batches.release(session, batch)
         return 0
+    transport = street.transport(endpoint)
     lease = BatchLease(session, batch, settings.lease_seconds)
     recorded, not_before = 0, None
-    while lease.holds():
+    while lease.holds() and not street.stopping():
         granted, wait_seconds = street.reserve(session, batch.campaign_id, settings.chunk_size)
-        chunk = mark(session, batch, limit=granted) if granted else []
+        chunk = mark(session, batch, relay_id=endpoint.relay_id, limit=granted) if granted else []
         if chunk:
-            answers = submit(transport, composition, chunk, lease)
+            answers = submit(street, transport, composition, chunk, lease)
             wait_seconds = record(session, settings, batch, chunk, answers).wait_seconds
             recorded += len(chunk)
         if wait_seconds:
@@ -110,16 +120,21 @@ def send_batch(session: AnySession, street: Street, batch_id: int) -> int:
     return recorded
 
 
-def submit(transport: Transport, composition: Composition, chunk: list[MarkedDelivery], lease: Lease) -> list[Answer]:
+def submit(
+    street: Street, transport: Transport, composition: Composition, chunk: list[MarkedDelivery], lease: BatchLease
+) -> list[Answer]:
     """Render, sign and submit one chunk that is marked `sending`: one answer per delivery. Those that the transport
-    never took were provably not sent."""
+    never took were provably not sent; when the campaign is paused or the process asked to stop, it is given no more."""
     not_rendered: list[Answer] = []
-    answers = [*transport.submit(written(composition, chunk, not_rendered), lease), *not_rendered]
+    wanted = takewhile(lambda _: lease.campaign_sends and not street.stopping(), chunk)
+    answers = [*transport.submit(written(composition, wanted, not_rendered), lease), *not_rendered]
     answered = {answer.seq for answer in answers}
     return answers + [Answer(seq=d.seq, kind=AnswerKind.NOT_SENT) for d in chunk if d.seq not in answered]
 
 
-def written(composition: Composition, chunk: list[MarkedDelivery], failures: list[Answer]) -> Iterator[OutgoingMessage]:
+def written(
+    composition: Composition, chunk: Iterable[MarkedDelivery], failures: list[Answer]
+) -> Iterator[OutgoingMessage]:
     """Render and sign, one at a time as the transport asks for the next. One that can't be rendered fails alone."""
     for delivery in chunk:
         try:
@@ -129,7 +144,7 @@ def written(composition: Composition, chunk: list[MarkedDelivery], failures: lis
             failures.append(Answer(seq=delivery.seq, kind=AnswerKind.NOT_RENDERED, text=str(error)[:300]))
 
 
-def mark(session: AnySession, batch: ClaimedBatch, *, limit: int) -> list[MarkedDelivery]:
+def mark(session: AnySession, batch: ClaimedBatch, *, relay_id: int, limit: int) -> list[MarkedDelivery]:
     """The next due deliveries of the batch, marked `sending` and committed; who may not be mailed any more is skipped
     here (law 5). Empty where none is due or the campaign isn't sending."""
     facts = {
@@ -139,6 +154,7 @@ def mark(session: AnySession, batch: ClaimedBatch, *, limit: int) -> list[Marked
         "last": batch.last_seq,
         "claim": batch.claim,
         "batch": batch.id,
+        "relay": relay_id,
         "limit": limit,
     }
     if session.execute(text(GUARD), facts).one_or_none() is None:
@@ -181,6 +197,7 @@ MARK = """
         UPDATE delivery d SET
             status = CASE WHEN due.skip IS NULL THEN 'sending' ELSE 'skipped' END::delivery_status,
             skip_reason = due.skip, claim = :claim, next_attempt_at = NULL,
+            relay_id = CASE WHEN due.skip IS NULL THEN :relay ELSE d.relay_id END,
             attempts = d.attempts + CASE WHEN due.skip IS NULL THEN 1 ELSE 0 END,
             first_attempt_at = CASE WHEN due.skip IS NULL THEN coalesce(d.first_attempt_at, now())
                                     ELSE d.first_attempt_at END,

@@ -29,7 +29,7 @@ from app.mail.quoted_printable import (
     encode_literal,
     encode_value,
 )
-from app.mail.templates import fields_used
+from app.mail.templates import always_printed
 from app.mail.tokens import TokenMaker, TokenPurpose, message_id, return_path, unsubscribe_address
 from app.mail.tracking_urls import TrackingUrls
 
@@ -216,7 +216,7 @@ def _reply_to(addresses: tuple[str, ...]) -> list[Header]:
 
 
 def _with_way_out(text: str, footer: UnsubscribeFooter) -> str:
-    if UNSUBSCRIBE_FIELD in fields_used(text):
+    if always_printed(text, UNSUBSCRIBE_FIELD):
         return text
     return text.rstrip("\n") + footer_text(footer)
 

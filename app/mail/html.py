@@ -25,7 +25,7 @@ from app.mail.merge_language import UNSUBSCRIBE_FIELD, Part
 from app.mail.problems import Severity, TemplateProblem
 from app.mail.quoted_printable import clean_text
 from app.mail.template_syntax import Place, Region, regions
-from app.mail.templates import fields_used
+from app.mail.templates import always_printed, fields_used
 
 # Stands for a merge tag while HTML is parsed: a letter where a value will stand, a blank where nothing will.
 _MASK = {"output": "x", "statement": " "}
@@ -81,14 +81,14 @@ def prepare_html(
 
     click_url: the tracked address of the link with that index; None leaves links alone
     pixel_url: the open pixel's address; None for no pixel
-    footer: used only where the author's HTML has no `{{ enlace_baja }}`
+    footer: used only where the author's HTML has no `{{ enlace_baja }}` that every recipient gets
     """
     source = clean_text(source)
     merge_tags = regions(source)
     markup = mask_merge_tags(source, merge_tags)
     links, edits, problems = _link_edits(source, merge_tags, markup, click_url)
     at_end = ""
-    if footer is not None and UNSUBSCRIBE_FIELD not in fields_used(source):
+    if footer is not None and not _has_way_out(source, markup):
         at_end += footer_html(footer)
     if pixel_url is not None:
         at_end += _pixel_html(pixel_url)
@@ -182,6 +182,13 @@ def _classify(href: Attribute, source: str, merge_tags: list[Region]) -> str | _
     if scheme.lower() not in ("http", "https") or not colon:
         return _Complaint("link_relative")
     return absolute_uri(url) or _Complaint("link_invalid")
+
+
+def _has_way_out(source: str, markup: str) -> bool:
+    """Whether everybody gets the unsubscribe link: in no `if`, in no comment."""
+    offsets = always_printed(source, UNSUBSCRIBE_FIELD)
+    comments = [piece for piece in pieces(markup) if piece.kind == "comment"] if offsets else []
+    return any(not any(piece.start < offset < piece.end for piece in comments) for offset in offsets)
 
 
 def _is_way_out(source: str, merge_tags: list[Region]) -> bool:

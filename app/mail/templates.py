@@ -48,6 +48,13 @@ def fields_used(source: str) -> frozenset[str]:
     return frozenset(name.name for name in parse(clean_text(source)).find_all(nodes.Name))
 
 
+def always_printed(source: str, name: str) -> list[int]:
+    """Offsets where a checked template prints the field `name` as it is, for every recipient (in no `if`)."""
+    outputs = [node for node in parse(clean_text(source)).body if isinstance(node, nodes.Output)]
+    printed = [node for output in outputs for node in output.nodes if isinstance(node, nodes.Name)]
+    return [offset_of(node) for node in printed if node.name == name]
+
+
 def check_template(source: str, *, known_fields: Collection[str], part: Part | str) -> list[TemplateProblem]:
     """All problems of one part, in the order of their places; an empty list means that it can be compiled.
 

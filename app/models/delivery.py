@@ -106,6 +106,8 @@ class Delivery(Model):
     attempts: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     claim: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     """Number of the batch's claim under which it was last marked `sending`: the fence against a worker that lost its lease."""
+    relay_id: Mapped[int | None] = mapped_column(Integer)
+    """The relay it was last handed to, 0 for the practice relay: the one to ask where the answer got lost."""
     first_attempt_at: Mapped[datetime | None] = mapped_column(Timestamp)
     last_attempt_at: Mapped[datetime | None] = mapped_column(Timestamp)
     next_attempt_at: Mapped[datetime | None] = mapped_column(Timestamp)

@@ -45,6 +45,7 @@ def upgrade():
     sa.Column('skip_reason', sa.Enum('unsubscribed', 'suppressed', 'erased', 'cancelled', name='skip_reason', native_enum=False, create_constraint=True, length=20), nullable=True),
     sa.Column('attempts', sa.SmallInteger(), server_default='0', nullable=False),
     sa.Column('claim', sa.Integer(), server_default='0', nullable=False),
+    sa.Column('relay_id', sa.Integer(), nullable=True),
     sa.Column('first_attempt_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('last_attempt_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('next_attempt_at', sa.DateTime(timezone=True), nullable=True),
@@ -412,7 +413,6 @@ def upgrade():
     sa.Column('column', sa.Integer(), nullable=True),
     sa.Column('reason', sa.String(length=40), nullable=True),
     sa.Column('cells', postgresql.JSONB(astext_type=sa.Text()), nullable=True),
-    sa.ForeignKeyConstraint(['import_id'], ['import.id'], name=op.f('fk_import_row_import_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('import_id', 'line', name=op.f('pk_import_row'))
     )
     today = datetime.now(timezone.utc).date()

@@ -1,7 +1,9 @@
 """A batch over the real transport to a scripted relay: every answer, every crash, nothing lost, nothing twice."""
 
 import threading
+import time
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 
 import dkim
@@ -14,7 +16,7 @@ from app.extensions import db
 from app.flow import audience, batches, outcomes, reconciling, sending
 from app.flow.sessions import AnySession
 from app.flow.submission import Answer, AnswerKind
-from app.models import Attempt, Batch, Campaign, CampaignStatus, DkimKey, Panel, Suppression
+from app.models import Attempt, Batch, Campaign, CampaignStatus, DkimKey, Panel, PanelMode, Suppression
 from tests import factories
 from tests.flow.streets import message_id_of, street
 from tests.scripted_relay import Behaviour, ScriptedRelay
@@ -214,7 +216,7 @@ def test_killed_worker_leaves_unknowns_that_are_settled_by_message_id(
             session,
             frozen.id,
             message_id_of=lambda seq: message_id_of(settings, frozen, seq),
-            ask=lambda _session, _campaign, wanted: {mid: known[mid] for mid in wanted if mid in known},
+            ask=lambda _session, _campaign, _relay, wanted: {mid: known[mid] for mid in wanted if mid in known},
             grace_seconds=0,
         )
         assert settled == {"found": 7, "not_found": 13}
@@ -246,7 +248,7 @@ def test_slow_worker_that_lost_its_lease_cannot_write_over_the_new_one(
     first = batch_ids(session)[0]
     old = batches.claim(session, first, worker="old", lease_seconds=60)
     assert old is not None
-    chunk = sending.mark(session, old, limit=20)
+    chunk = sending.mark(session, old, relay_id=1, limit=20)
     session.execute(
         text("UPDATE batch SET lease_expires_at = now() - interval '1 second' WHERE id = :id"), {"id": first}
     )
@@ -256,12 +258,12 @@ def test_slow_worker_that_lost_its_lease_cannot_write_over_the_new_one(
     reconciling.settle(session, frozen.id, message_id_of=str, ask=lambda *_: {}, grace_seconds=0)
     new = batches.claim(session, first, worker="new", lease_seconds=60)
     assert new is not None
-    again = sending.mark(session, new, limit=20)
+    again = sending.mark(session, new, relay_id=1, limit=20)
     assert len(again) == 20
     answers = [Answer(seq=d.seq, kind=AnswerKind.REPLIED, code=550, text="5.1.1 no") for d in chunk]
     sending.record(session, settings, old, chunk, answers)
     assert statuses(session)["bounced"] == 0
-    assert sending.mark(session, old, limit=20) == [], "nor begin another chunk"
+    assert sending.mark(session, old, relay_id=1, limit=20) == [], "nor begin another chunk"
 
 
 def test_late_answer_of_a_slow_worker_settles_an_unknown(
@@ -270,7 +272,7 @@ def test_late_answer_of_a_slow_worker_settles_an_unknown(
     first = batch_ids(session)[0]
     old = batches.claim(session, first, worker="old", lease_seconds=60)
     assert old is not None
-    chunk = sending.mark(session, old, limit=20)
+    chunk = sending.mark(session, old, relay_id=1, limit=20)
     session.execute(
         text("UPDATE batch SET lease_expires_at = now() - interval '1 second' WHERE id = :id"), {"id": first}
     )
@@ -382,3 +384,61 @@ def test_ring_window_bounds_what_is_out_and_lost_rings_come_again(
     session.execute(text("UPDATE batch SET rung_at = now() - interval '20 seconds'"))
     session.commit()
     assert len(batches.ring_due(session, window=16, ring_again_seconds=15)) == 3
+
+
+def test_unknown_is_asked_of_the_relay_that_had_it_whatever_the_panel_uses_now(
+    session: AnySession, settings: Settings, panel: Panel, frozen: Campaign
+) -> None:
+    with ScriptedRelay({"p4@example.pe": Behaviour(drop="stored")}) as relay:
+        first = factories.relay(session, panel, relay.port)
+        for batch_id in batch_ids(session):
+            sending.send_batch(session, street(settings), batch_id)
+        panel.mode = PanelMode.PRACTICE
+        session.commit()
+        asked = []
+
+        def ask(_session: AnySession, _campaign: int, relay_id: int, wanted: Collection[str]) -> None:
+            asked.append((relay_id, len(wanted)))
+
+        reconciling.settle(session, frozen.id, message_id_of=str, ask=ask, grace_seconds=0)
+        assert asked == [(first.id, 1)]
+        assert statuses(session) == {"accepted": 59, "unknown": 1}
+
+
+def test_pause_in_mid_chunk_stops_a_slow_relay_within_seconds(
+    session: AnySession, settings: Settings, panel: Panel, frozen: Campaign
+) -> None:
+    engine, first = db.engine, batch_ids(session)[0]
+    with ScriptedRelay(default=Behaviour(delay_seconds=0.4)) as relay:
+        factories.relay(session, panel, relay.port, connections=1)
+
+        def work() -> None:
+            with Session(engine) as own:
+                sending.send_batch(own, street(settings), first)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        while not relay.stored:
+            time.sleep(0.05)
+        session.execute(text("UPDATE campaign SET status = 'paused'"))
+        session.commit()
+        paused_at = time.monotonic()
+        thread.join()
+        assert time.monotonic() - paused_at < 3.0
+        assert len(relay.stored) < 12
+        assert statuses(session) == counted(session)
+        assert statuses(session)["accepted"] == len(relay.stored)
+        assert statuses(session)["planned"] == 60 - len(relay.stored)
+
+
+def test_process_that_is_asked_to_stop_leaves_nothing_unknown(
+    session: AnySession, settings: Settings, panel: Panel, frozen: Campaign
+) -> None:
+    with ScriptedRelay() as relay:
+        factories.relay(session, panel, relay.port)
+        stopping = replace(street(settings), stopping=lambda: len(relay.stored) >= 5)
+        sending.send_batch(session, stopping, batch_ids(session)[0])
+        assert 5 <= len(relay.stored) < 20
+        assert statuses(session) == counted(session)
+        assert statuses(session)["accepted"] == len(relay.stored)
+        assert statuses(session)["planned"] == 60 - len(relay.stored)

@@ -188,6 +188,10 @@ class TestWriting:
         assert "Hola {{ nombre }}" in answer.text
         assert "<" not in answer.text
 
+    def test_lists_are_told_with_their_subscribed_people(self, editor, session, panel, people):
+        factories.contact(session, panel, "ida@example.pe", people, status=SubscriptionStatus.UNSUBSCRIBED)
+        assert "3 suscritos" in editor.get(f"{BASE}/listas").text
+
     def test_duplicate_leads_to_the_copy(self, manager, session, running):
         answer = manager.post(f"{BASE}/{running.id}/duplicar")
         copy = session.scalar(select(Campaign).order_by(Campaign.id.desc()))
@@ -238,6 +242,12 @@ class TestLooking:
         assert "Hola Beto" in frame.text
         assert "<img" not in frame.text  # The open pixel: looking at a preview asks no tracking host for anything.
         assert frame.headers["Content-Security-Policy"].startswith("sandbox;")
+
+    def test_preheader_may_hold_merge_fields_with_quotation_marks(self, manager, session, draft, people):
+        draft.preheader = 'Para {{ nombre|default("usted") }} & <b>todos</b>'
+        session.commit()
+        frame = manager.get(f"{BASE}/{draft.id}/previa/mensaje").text
+        assert "Para Ana &amp; &lt;b&gt;todos&lt;/b&gt;" in frame
 
     def test_contact_is_searched_in_the_lists(self, manager, session, panel, draft):
         factories.contact(session, panel, "carlos@example.pe", name="Carlos")
@@ -329,6 +339,15 @@ class TestReview:
         session.commit()
         page = manager.get(f"{BASE}/{draft.id}/revisar").text
         assert re.search(r"data-recipients>5<", page)  # ana, beto, carla, doble, vuelve
+
+    def test_large_audience_is_counted_after_the_page_stands(self, manager, session, draft, monkeypatch):
+        from app.flow import review
+
+        monkeypatch.setattr(review, "QUICK_MEMBERSHIPS", 2)
+        page = manager.get(f"{BASE}/{draft.id}/revisar").text
+        assert "Contando quién lo recibe" in page
+        assert "data-recipients" not in page
+        assert re.search(r"data-recipients>3<", manager.get(f"{BASE}/{draft.id}/revisar?completo=1").text)
 
     def test_missing_fields_are_counted_among_recipients_only(self, manager, session, panel, draft, people):
         factories.custom_field(session, panel, "region")

@@ -139,6 +139,7 @@ def test_from_writing_to_scheduled_by_hand(page, session, people):
     page.fill("#name", "Feria de noviembre")
     page.fill("#from_name", "Bolsa de empleo")
     page.fill("#from_local", "noticias")
+    page.locator("text=2 suscritos").wait_for()
     page.check("label:has-text('Feria laboral')")
     page.fill("#subject", "Hola {{ nombre }}")
     page.click("button:has-text('Guardar y probar')")

@@ -9,6 +9,7 @@
  7. ``classify``  one statement: new, changed, unchanged, duplicate, invalid, suppressed, unsubscribed
  8. ``apply``     one transaction: list, fields, contacts, subscriptions
     ``claims``    who may do 4 to 8: compare-and-set, lease, heartbeat, cancelling
+    ``planning``  how PostgreSQL goes about 7 and 8
     ``problems``  why a whole file is refused; why a row is
     ``review``    what people see of it: outcomes, rejects
 

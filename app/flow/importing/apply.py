@@ -4,6 +4,7 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from app.flow.importing.guess import FIELD_PREFIX
+from app.flow.importing.planning import prepare_bulk, renew_statistics
 from app.flow.importing.problems import FileProblem, ImportProblem
 from app.flow.sessions import AnySession, rows_changed
 from app.models import CustomField, FieldType, Import, MailingList, RowOutcome
@@ -51,17 +52,15 @@ ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext('chaski.apply_import'), :
 def apply_rows(session: AnySession, job: Import) -> tuple[int, dict[str, int]]:
     """The list's id, and counts: contacts ``created``, ``updated``, and ``subscribed`` to the list. Does not commit."""
     session.execute(text(ONE_AT_A_TIME), {"panel_id": job.panel_id})
-    session.execute(text("SET LOCAL work_mem = '64MB'"))
+    rows = job.counts.get("total", 0)
+    prepare_bulk(session, rows)
     list_id = _target_list(session, job)
     _make_fields(session, job)
     values = {"panel_id": job.panel_id, "import_id": job.id, "applied": APPLIED}
     created, updated = session.execute(text(UPSERT), values).one()
-    values = {**values, "list_id": list_id, "source": f"import:{job.id}"}
-    return list_id, {
-        "created": created,
-        "updated": updated,
-        "subscribed": rows_changed(session, text(SUBSCRIBE), values),
-    }
+    subscribed = rows_changed(session, text(SUBSCRIBE), {**values, "list_id": list_id, "source": f"import:{job.id}"})
+    renew_statistics(session, created + subscribed)
+    return list_id, {"created": created, "updated": updated, "subscribed": subscribed}
 
 
 def _target_list(session: AnySession, job: Import) -> int:

@@ -1,5 +1,6 @@
 """A row of the file as address, name and fields, or the first reason why it is rejected."""
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -13,6 +14,8 @@ from app.mail.addresses import Address, AddressProblem, parse_address
 from app.models import FieldType
 
 MAX_NAME_CHARACTERS = 200
+ILLEGIBLE = re.compile("[\0\ud800-\udfff]")
+"""NUL, and the lone surrogates that stand for unreadable bytes."""
 NOT_READ_AS = {
     FieldType.NUMBER: RowProblem.NOT_A_NUMBER,
     FieldType.DATE: RowProblem.NOT_A_DATE,
@@ -112,21 +115,20 @@ def _read(type_: FieldType, text: str, index: int) -> FieldValue:
 
 
 def _illegible(cell: str) -> str | None:
-    if "\0" in cell:
-        return RowProblem.NUL
-    return RowProblem.UNREADABLE if any("\ud800" <= sign <= "\udfff" for sign in cell) else None
+    found = ILLEGIBLE.search(cell)
+    if found is None:
+        return None
+    return RowProblem.NUL if found.group() == "\0" else RowProblem.UNREADABLE
 
 
 def _clean(cell: str, index: int, *, keep: str) -> str:
     """Without blanks around it and control characters in it, in NFC (two spellings of «é» become one)."""
     text = cell.strip()
-    if text.isascii() and text.isprintable():
-        return text
-    if (illegible := _illegible(text)) is not None:
-        raise CellProblem(illegible, index)
     if not text.isprintable():
+        if (illegible := _illegible(text)) is not None:
+            raise CellProblem(illegible, index)
         text = "".join(sign if sign.isprintable() or sign in keep else _blank(sign) for sign in text).strip()
-    return unicodedata.normalize("NFC", text)
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def _blank(sign: str) -> str:

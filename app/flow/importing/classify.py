@@ -2,6 +2,7 @@
 
 from sqlalchemy import text
 
+from app.flow.importing.planning import prepare_bulk
 from app.flow.sessions import AnySession
 from app.models import Import, RowOutcome
 
@@ -37,9 +38,10 @@ CLASSIFY = """
 COUNT = "SELECT outcome, count(*) FROM import_row WHERE import_id = :import_id GROUP BY outcome"
 
 
-def classify(session: AnySession, job: Import, *, list_id: int | None, email_column: int) -> dict[str, int]:
-    """Fill ``import_row`` from ``staged``; counts by outcome, and ``total``. ``email_column`` counts from 1."""
-    session.execute(text("SET LOCAL work_mem = '64MB'"))
+def classify(session: AnySession, job: Import, *, rows: int, list_id: int | None, email_column: int) -> dict[str, int]:
+    """Fill ``import_row`` from ``staged``; counts by outcome, and ``total``. ``rows`` are
+    staged; ``email_column`` counts from 1."""
+    prepare_bulk(session, rows)
     session.execute(text(FORGET), {"import_id": job.id})
     session.execute(
         text(CLASSIFY),

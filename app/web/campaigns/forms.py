@@ -42,14 +42,14 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     rate_per_hour = IntegerField(_l("Límite de correos por hora"), validators=[Optional()])
     read_at = HiddenField()
 
-    def offer(self, domains: list[SendingDomain], lists: list[tuple[MailingList, int]]) -> None:
+    def offer(self, domains: list[SendingDomain], lists: list[MailingList]) -> None:
         """The choices there are."""
         names = [row.domain for row in domains]
         chosen = self.from_domain.data
         if chosen and chosen not in names:
             names.append(chosen)
         self.from_domain.choices = [(name, f"@{name}") for name in names]
-        self.list_ids.choices = [(row.id, row.name) for row, _size in lists]
+        self.list_ids.choices = [(row.id, row.name) for row in lists]
 
     def content(self) -> CampaignContent:
         local = (self.from_local.data or "").strip()

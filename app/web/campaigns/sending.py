@@ -15,7 +15,7 @@ from app.flow import campaigns, previews
 from app.flow.campaigns import CampaignProblem
 from app.flow.composing import CompositionProblem
 from app.flow.previews import Preview
-from app.flow.review import CLIPPED_AT_BYTES
+from app.flow.review import CLIPPED_AT_BYTES, takes_long
 from app.flow.review import review as make_review
 from app.models import Campaign, Contact, Role
 from app.web.campaigns import blueprint
@@ -116,7 +116,10 @@ def proof_facts(campaign: Campaign) -> dict[str, object]:
 @blueprint.get("/<int:campaign_id>/revisar")
 @requires(Role.EDITOR)
 def review(campaign_id: int) -> str | Response:
-    return review_page(get_or_404(Campaign, campaign_id), ScheduleForm())
+    campaign = get_or_404(Campaign, campaign_id)
+    if campaign.status in campaigns.WRITABLE and "completo" not in request.args and takes_long(db.session, campaign):
+        return render_template("campaigns/review_later.html", campaign=campaign)
+    return review_page(campaign, ScheduleForm())
 
 
 def review_page(campaign: Campaign, form: ScheduleForm) -> str | Response:

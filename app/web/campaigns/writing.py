@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from app.current import current_settings
 from app.extensions import db
-from app.flow import campaigns, previews, reports
+from app.flow import campaigns, lists, previews, reports
 from app.flow.campaign_content import CampaignContent, check_content, known_fields, normalised
 from app.flow.campaigns import CampaignProblem, ContentRefused
 from app.flow.review import CLIPPED_AT_BYTES
@@ -67,7 +67,7 @@ def edit(campaign_id: int) -> str | Response:
 def edit_form(form: CampaignForm, campaign: Campaign | None) -> str | Response:
     """Show the form, or save what it holds and go on; what is refused is shown with the author's text."""
     content = form.content()
-    form.offer(sending_domains(), previews.list_sizes(db.session, g.panel.id, chosen=content.list_ids))
+    form.offer(sending_domains(), previews.choosable_lists(db.session, g.panel.id, chosen=content.list_ids))
     if request.method == "POST" and form.validate() and (saved := save(form, campaign, content)) is not None:
         flash(_("Guardado."), "success")
         return redirect_to(next_step(), saved.id)
@@ -101,11 +101,21 @@ def render_editor(form: CampaignForm, campaign: Campaign | None) -> str:
         "campaigns/edit.html",
         form=form,
         campaign=campaign,
-        lists=previews.list_sizes(db.session, g.panel.id, chosen=chosen),
+        lists=previews.choosable_lists(db.session, g.panel.id, chosen=chosen),
         domains=sending_domains(),
         fields=merge_fields(),
         notices=[] if form.errors else check_links(source),
         clipped_at=CLIPPED_AT_BYTES,
+    )
+
+
+@blueprint.get("/listas")
+@requires(Role.EDITOR)
+def list_sizes() -> str:
+    """How many people each list reaches: counted after the editor stands, since that reads every subscription."""
+    rows = previews.choosable_lists(db.session, g.panel.id)
+    return render_template(
+        "campaigns/_list_sizes.html", lists=rows, counts=lists.counts(db.session, [row.id for row in rows])
     )
 
 
