@@ -76,11 +76,11 @@ def test_field_is_inserted_where_the_cursor_is_and_the_preview_follows(page, dra
     page.click("button:has-text('Región')")
     assert page.input_value("#subject") == "Hola {{ region }}"
     page.fill("#html", "<p style='color:rgb(1,2,3)'>Saludos desde {{ region }}, {{ nombre }}</p>")
-    frame = page.frame_locator("[data-frame-box] iframe:not(.is-loading)")
+    frame = page.frame_locator("[data-preview] iframe:not(.is-loading)")
     frame.locator("text=Saludos desde Cusco, Ana").wait_for(timeout=5000)
     assert frame.locator("p").evaluate("e => getComputedStyle(e).color") == "rgb(1, 2, 3)"
     page.click("button:has-text('Teléfono')")
-    assert page.locator("[data-frame-box]").bounding_box()["width"] <= 375
+    assert page.locator("[data-preview] iframe").bounding_box()["width"] <= 375
     page.click("summary:has-text('Parte de texto')")
     page.locator("[data-auto-text]:has-text('Saludos desde {{ region }}')").wait_for(timeout=5000)
 
@@ -88,7 +88,7 @@ def test_field_is_inserted_where_the_cursor_is_and_the_preview_follows(page, dra
 def test_script_in_the_mail_does_not_run_in_the_preview(page, draft):
     page.goto(f"campanas/{draft.id}/editar")
     page.fill("#html", "<p id=here>antes</p><script>document.getElementById('here').textContent = 'corrió'</script>")
-    frame = page.frame_locator("[data-frame-box] iframe:not(.is-loading)")
+    frame = page.frame_locator("[data-preview] iframe:not(.is-loading)")
     frame.locator("#here").wait_for(timeout=5000)
     page.wait_for_timeout(200)
     assert frame.locator("#here").text_content() == "antes"
@@ -100,7 +100,7 @@ def test_preview_leaves_no_trace_in_the_browsers_history(page, draft):
     length = page.evaluate("history.length")
     for number in range(3):
         page.fill("#html", f"<p>versión {number}</p>")
-        page.frame_locator("[data-frame-box] iframe:not(.is-loading)").locator(f"text=versión {number}").wait_for()
+        page.frame_locator("[data-preview] iframe:not(.is-loading)").locator(f"text=versión {number}").wait_for()
     assert page.evaluate("history.length") == length
 
 

@@ -22,7 +22,7 @@
   // The preview is a form posted into a frame. Each time a new frame, shown when it has loaded: nothing flickers, and the
   // browser's history gets no entry for it.
   const poster = document.querySelector("[data-live-preview]");
-  const box = form.querySelector("[data-frame-box]");
+  const box = form.querySelector("[data-preview]");
   let number = 0;
   const showPreview = () => {
     const old = [...box.querySelectorAll("iframe")];

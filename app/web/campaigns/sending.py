@@ -202,7 +202,7 @@ def cancel(campaign_id: int) -> Response:
     except CampaignProblem as problem:
         return refused(campaign_id, problem)
     if skipped:
-        flash(_("Campaña cancelada. %(number)s personas no la recibirán.", number=number(skipped)), "success")
+        flash(_("Campaña cancelada. Personas que no la recibirán: %(number)s.", number=number(skipped)), "success")
     else:
         flash(_("Campaña cancelada."), "success")
     return redirect_to("show", campaign_id)

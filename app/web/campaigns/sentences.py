@@ -74,7 +74,7 @@ def problem_sentences() -> dict[str, str]:
         "no_address": _("Escriba al menos una dirección de correo."),
         "address_invalid": _("«%(address)s» no es una dirección de correo válida. %(why)s"),
         "address_suppressed": _(
-            "«%(address)s» está en la lista de supresión: nunca se le escribe, tampoco en una prueba. Use otra dirección."
+            "«%(address)s» está en la lista de supresión: nunca se le escribe, ni siquiera en una prueba. Use otra dirección."
         ),
         "too_many_addresses": _("Una prueba se envía a %(limit)s direcciones como máximo."),
         "too_many_proofs": _("Esta plataforma ya envió %(limit)s pruebas en la última hora. Espere un poco."),
@@ -165,7 +165,7 @@ def finding_sentences() -> dict[str, str]:
         "from_ready": _("El remitente %(address)s pertenece a la plataforma y firma con DKIM."),
         "audience_ready": _("Hay destinatarios."),
         "content_ready": _("El asunto y el mensaje están completos y sin errores."),
-        "unsubscribe_written": _("El mensaje lleva su enlace de baja, y cada correo la baja con un clic (RFC 8058)."),
+        "unsubscribe_written": _("El mensaje lleva su enlace de baja, y cada correo lleva la baja con un clic (RFC 8058)."),
         "unsubscribe_added": _(
             "El mensaje no lleva {{ enlace_baja }}: se agrega al pie, además de la baja con un clic (RFC 8058)."
         ),

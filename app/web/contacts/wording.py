@@ -80,7 +80,7 @@ def _file_sentences() -> dict[FileProblem, str]:
             "con una letra, y no use email, nombre ni enlace_baja."
         ),
         FileProblem.UNKNOWN_COLUMN: _("El archivo no tiene ninguna columna «%(header)s»."),
-        FileProblem.UNKNOWN_FIELD: _("«%(key)s» no es correo, nombre ni un campo."),
+        FileProblem.UNKNOWN_FIELD: _("«%(key)s» no es el correo, el nombre ni un campo."),
         FileProblem.NO_LIST: _("Elija la lista a la que van estas personas, o escriba el nombre de una nueva."),
         FileProblem.LIST_NAME_TOO_LONG: _("El nombre de la lista tiene más de 100 caracteres. Acórtelo."),
         FileProblem.LIST_ARCHIVED: _("La lista «%(name)s» está archivada. Restáurela o elija otra."),
@@ -132,7 +132,7 @@ def row_problem(reason: str | None) -> str:
         return address_problem(reason.removeprefix(EMAIL_PREFIX))
     words: dict[Any, str] = {
         RowProblem.TOO_MANY_CELLS: _(
-            "La fila tiene más celdas que el encabezado: quizá falta encerrar un texto en comillas."
+            "La fila tiene más celdas que el encabezado: quizá falta encerrar un texto entre comillas."
         ),
         RowProblem.REPEATED_HEADER: _("La fila repite el encabezado."),
         RowProblem.UNREADABLE: _("La celda tiene letras que no se pueden leer con la codificación elegida."),

@@ -101,7 +101,7 @@ def _undo(recipient: Recipient) -> Response | str:
     come_back(db.session, recipient, Left(tuple(list_ids), suppressed))
     return _message(
         recipient.panel_name,
-        _("Listo: sigue suscrito"),
+        _("Listo: su suscripción sigue activa"),
         _("La dirección %(address)s seguirá recibiendo estos correos, como antes.", address=masked(recipient.email)),
     )
 

@@ -60,7 +60,7 @@ def test_leaving_and_coming_back(browser: "Browser", base_url: str, sent: Sent, 
     assert page.get_by_role("heading", level=1).inner_text() == "Listo: le dimos de baja"
     check(page, f"done-{scheme}")
     page.get_by_role("button", name="Fue un error, volver a suscribirme").click()
-    assert page.get_by_role("heading", level=1).inner_text() == "Listo: sigue suscrito"
+    assert page.get_by_role("heading", level=1).inner_text() == "Listo: su suscripción sigue activa"
     check(page, f"undone-{scheme}")
     page.goto(f"{base_url}/u/{sent.token()}")
     page.get_by_role("button", name="Darme de baja de todos los envíos de esta plataforma").click()

@@ -150,7 +150,7 @@ def test_undo_brings_back_exactly_what_was(session: AnySession, public: Client, 
     page = public.post(f"/u/{sent.token()}", data={"action": action})
     assert standing(session)[0] == OFF_BOTH
     back = public.post(f"/u/{sent.token()}", data={"action": "undo", "undo": undo_token(page)})
-    assert "Listo: sigue suscrito" in back.text
+    assert "Listo: su suscripción sigue activa" in back.text
     assert standing(session) == before
     assert session.scalar(text("SELECT unsubscribed_at FROM engagement")) is None
 
