@@ -224,10 +224,6 @@ class FirstSteps:
     proved: bool
     sent: bool
 
-    @property
-    def all_done(self) -> bool:
-        return self.imported and self.written and self.proved and self.sent
-
 
 @dataclass(frozen=True, kw_only=True)
 class Monitor:

@@ -9,6 +9,7 @@ from app.config import load_settings
 from app.extensions import db
 from app.flow import accounts
 from app.models import User
+from ops.catalogues import compile_catalogues
 from tests.factories import PASSWORD
 from tests.fixtures.app import log_in
 from tests.pages import FreshClient, submit, token
@@ -249,8 +250,12 @@ def test_no_forged_session_id_finds_a_person(session, alice, session_id):
 
 
 def test_the_language_can_be_chosen_before_logging_in(client, alice):
+    compile_catalogues()
     submit(client, "/language", {"locale": "en", "next": "/login"})
-    assert '<html lang="en">' in client.get("/login").text
+    english = client.get("/login").text
+    assert '<html lang="en">' in english
+    assert "Password" in english
+    assert "Contraseña" not in english
     submit(client, "/language", {"locale": "xx", "next": "//evil.example.com"})
     assert '<html lang="en">' in client.get("/login").text
 
