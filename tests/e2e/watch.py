@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, WebError
 
-AXE = (Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js").read_text()
+AXE = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
 INLINE_SCHEMES = ("data:", "blob:", "about:")
 
 # A mail inside a frame is its author's, not ours: axe looks at our page only.
@@ -68,7 +68,7 @@ def problems_of(page: "Page") -> list[str]:
     if facts["width"] > facts["screen"]:
         problems.append(f"wider ({facts['width']}) than the screen ({facts['screen']}): {widest(page)}")
     problems += [f"field without a name: {field}" for field in facts["unnamed"]]
-    page.evaluate(AXE)  # By the debugger, which no policy of the page stops.
+    page.evaluate(AXE.read_text(encoding="utf-8"))  # By the debugger, which no policy of the page stops.
     return problems + list(page.evaluate(RUN_AXE))
 
 
@@ -77,7 +77,8 @@ def widest(page: "Page") -> list[str]:
     return list(
         page.evaluate(
             """() => [...document.querySelectorAll("body *")].filter(
-                (one) => one.getBoundingClientRect().right > window.innerWidth + 1 && !one.closest(".table-responsive, .campaign-tabs"))
+                (one) => one.getBoundingClientRect().right > window.innerWidth + 1
+                    && !one.closest(".table-responsive, .campaign-tabs"))
                 .slice(0, 4).map((one) => one.outerHTML.slice(0, 160))"""
         )
     )

@@ -79,13 +79,14 @@ document.addEventListener("click", async (event) => {
   window.setTimeout(() => { label.textContent = before; }, 2000);
 });
 
-// A table that is wider than its card can be scrolled with the keyboard too.
+// A table that is wider than its card can be scrolled with the keyboard too. A group: as a region it would be one more
+// landmark, often with the name of the section around it.
 const markScrollers = () => {
   document.querySelectorAll("[data-scroller], .table-responsive").forEach((box) => {
     const wide = box.scrollWidth > box.clientWidth;
     if (!wide) { box.removeAttribute("tabindex"); box.removeAttribute("role"); return; }
     box.tabIndex = 0;
-    box.setAttribute("role", "region");
+    box.setAttribute("role", "group");
     const name = box.dataset.scroller || box.querySelector("caption")?.textContent || document.title;
     box.setAttribute("aria-label", name);
   });
