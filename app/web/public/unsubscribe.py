@@ -8,12 +8,11 @@ from flask import Blueprint, Response, abort, make_response, render_template, re
 from flask_babel import gettext as _
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from app.current import current_settings
+from app.current import current_address, current_settings
 from app.extensions import db
 from app.flow.hits import clean_address, clean_agent
 from app.flow.leaving import Left, Recipient, Visitor, come_back, find_recipient, leave, panel_name_of_proof
 from app.mail.tokens import DeliveryRef, TokenPurpose, read_token
-from app.web.public.client_address import client_address
 
 UNDO_TIME = timedelta(minutes=15)
 
@@ -68,8 +67,7 @@ def _read(token: str, purpose: TokenPurpose) -> DeliveryRef | None:
 
 
 def _visitor() -> Visitor:
-    address = client_address(request.environ, current_settings().trusted_proxies)
-    return Visitor(ip=clean_address(address), user_agent=clean_agent(request.environ.get("HTTP_USER_AGENT")))
+    return Visitor(ip=clean_address(current_address()), user_agent=clean_agent(request.environ.get("HTTP_USER_AGENT")))
 
 
 def _one_click_answer() -> Response:
