@@ -24,9 +24,9 @@ CLIENTS = 6
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def server(module_service_dir: Path) -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL of this file's own, to be stopped and killed."""
-    postgres = EmbeddedPostgres(tmp_path_factory.mktemp("practice-postgres") / "data", durable=True)
+    postgres = EmbeddedPostgres(module_service_dir / "data", durable=True)
     url = postgres.start()
     upgrade({"DATABASE_URL": url, "BROKER_URL": "redis://127.0.0.1:1/0", "SECRET_KEY": "only-for-the-migration"})
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
