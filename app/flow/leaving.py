@@ -1,13 +1,13 @@
 """Unsubscribing by the link or the header of a mail: the delivery names the person and the campaign's lists."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from sqlalchemy import text
 
 from app.flow import events, suppressions
-from app.flow.sessions import AnySession
+from app.flow.sessions import AnySession, rows_changed
 from app.mail.tokens import DeliveryRef
 from app.models import SuppressionReason
 
@@ -48,6 +48,8 @@ class Left:
     """Lists that the person was on until now."""
     suppressed: bool = False
     """The address was not suppressed in the panel before."""
+    at: datetime | None = None
+    """What ended carries this moment, and nothing that ended later does."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +98,14 @@ CHANGES = """
 SUBSCRIBE_AGAIN = """
     UPDATE subscription SET status = 'subscribed', unsubscribed_at = NULL, unsubscribe_source = NULL
     WHERE contact_id = :contact_id AND list_id = ANY(CAST(:list_ids AS int[])) AND status = 'unsubscribed'
+      AND unsubscribed_at = CAST(:at AS timestamptz)
 """
 
 ALLOW_AGAIN = """
     DELETE FROM suppression USING contact
     WHERE contact.id = :contact_id AND suppression.email = contact.email
       AND suppression.panel_id = contact.panel_id AND suppression.reason = 'unsubscribed'
+      AND suppression.created_at = CAST(:at AS timestamptz)
 """
 
 
@@ -138,6 +142,7 @@ def leave(session: AnySession, recipient: Recipient, *, how: str, visitor: Visit
     committed; returns what changed. ``how``: ``one-click`` or ``page``."""
     if recipient.contact_id is None:
         return _leave_erased(session, recipient, how=how, visitor=visitor)
+    moment = datetime.now(UTC)
     before = _what_would_change(session, recipient, everything=everything)
     suppressions.unsubscribe(
         session,
@@ -145,10 +150,12 @@ def leave(session: AnySession, recipient: Recipient, *, how: str, visitor: Visit
         list_ids=[one.list_id for one in recipient.lists],
         source=f"{how}:{recipient.ref.campaign_id}",
         everything=everything,
+        at=moment,
     )
-    if before != Left():
-        _note(session, recipient, visitor)
-    return before
+    if before == Left():
+        return before
+    _note(session, recipient, visitor)
+    return replace(before, at=moment)
 
 
 def _leave_erased(session: AnySession, recipient: Recipient, *, how: str, visitor: Visitor) -> Left:
@@ -186,13 +193,15 @@ def _note(session: AnySession, recipient: Recipient, visitor: Visitor) -> None:
     session.commit()
 
 
-def come_back(session: AnySession, recipient: Recipient, undo: Left) -> None:
+def come_back(session: AnySession, recipient: Recipient, undo: Left) -> bool:
     """Back to before, on the person's own word; the proof of the old consent stands again. Committed. Leaves alone what
-    has changed meanwhile."""
-    values = {"contact_id": recipient.contact_id, "list_ids": list(undo.list_ids)}
-    session.execute(text(SUBSCRIBE_AGAIN), values)
+    has changed meanwhile, a newer unsubscribing first of all. Whether anything came back."""
+    values = {"contact_id": recipient.contact_id, "list_ids": list(undo.list_ids), "at": undo.at}
+    came_back = bool(rows_changed(session, text(SUBSCRIBE_AGAIN), values))
     if undo.suppressed:
-        session.execute(text(ALLOW_AGAIN), values)
-    campaign_id, seq = recipient.ref
-    events.forget_unsubscribe(session, frozen_on=recipient.frozen_on, campaign_id=campaign_id, seq=seq)
+        came_back |= bool(rows_changed(session, text(ALLOW_AGAIN), values))
+    if came_back:
+        campaign_id, seq = recipient.ref
+        events.forget_unsubscribe(session, frozen_on=recipient.frozen_on, campaign_id=campaign_id, seq=seq)
     session.commit()
+    return came_back

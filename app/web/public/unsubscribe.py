@@ -2,7 +2,7 @@
 PostgreSQL. The token of the mail is the authority (RFC 8058 §3.1): mail services post without cookies.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from flask import Blueprint, Response, abort, make_response, render_template, request
 from flask_babel import gettext as _
@@ -77,7 +77,8 @@ def _one_click_answer() -> Response:
 
 def _leave(recipient: Recipient, *, everything: bool) -> str:
     changed = leave(db.session, recipient, how="page", visitor=_visitor(), everything=everything)
-    undo_token = _undo_box().dumps([*recipient.ref, changed.list_ids, changed.suppressed])
+    moment = changed.at.isoformat() if changed.at else None
+    undo_token = _undo_box().dumps([*recipient.ref, changed.list_ids, changed.suppressed, moment])
     return _page(
         "unsubscribed",
         recipient,
@@ -89,14 +90,16 @@ def _leave(recipient: Recipient, *, everything: bool) -> str:
 
 def _undo(recipient: Recipient) -> Response | str:
     try:
-        campaign_id, seq, list_ids, suppressed = _undo_box().loads(
+        campaign_id, seq, list_ids, suppressed, moment = _undo_box().loads(
             request.form.get("undo", ""), max_age=int(UNDO_TIME.total_seconds())
         )
-    except BadData:
+    except (BadData, ValueError):
         return _too_late(recipient)
     if (campaign_id, seq) != recipient.ref:
         return _too_late(recipient)
-    come_back(db.session, recipient, Left(tuple(list_ids), suppressed))
+    left = Left(tuple(list_ids), suppressed, datetime.fromisoformat(moment))
+    if not come_back(db.session, recipient, left) and not recipient.receives:
+        return _too_late(recipient)
     return _message(
         recipient.panel_name,
         _("Listo: su suscripción sigue activa"),
