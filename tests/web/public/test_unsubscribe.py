@@ -225,7 +225,7 @@ def test_a_deleted_contact_is_answered_and_one_that_came_back_is_honoured(
     )
     session.commit()
     assert public.post(f"/u/{sent.token()}", data=ONE_CLICK).status_code == 200
-    assert standing(session) == (OFF_BOTH, 0)
+    assert standing(session) == (OFF_BOTH, 1), "suppressed when it left, so that no import mails it again"
 
 
 def test_the_page_shows_panel_and_masked_address_and_loads_nothing_from_elsewhere(public: Client, sent: Sent) -> None:
