@@ -137,7 +137,8 @@ def _update_deliveries(session: AnySession, batch: "ClaimedBatch", rows: Sequenc
                                         ELSE d.first_attempt_at END
             FROM unnest(CAST(:seqs AS int[]), CAST(:statuses AS text[]), CAST(:codes AS smallint[]),
                         CAST(:replies AS text[]), CAST(:nexts AS timestamptz[])) AS v(seq, status, code, reply, next)
-            WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq = v.seq AND d.claim = :claim
+            WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq BETWEEN :first AND :last
+              AND d.seq = v.seq AND d.claim = :claim
               AND (d.status = 'sending' OR (d.status = 'unknown' AND v.status <> 'unknown'))
             """
         ),
@@ -150,6 +151,8 @@ def _update_deliveries(session: AnySession, batch: "ClaimedBatch", rows: Sequenc
             "frozen_on": batch.frozen_on,
             "campaign": batch.campaign_id,
             "claim": batch.claim,
+            "first": batch.first_seq,
+            "last": batch.last_seq,
         },
     )
 

@@ -153,12 +153,15 @@ def _settle_slice(session: AnySession, campaign_id: int, rows: list[Any], found:
                 reply_text = coalesce('queued as ' || v.queue_id || ' (found at the relay by Message-ID)',
                                       'not found at the relay by Message-ID')
             FROM unnest(CAST(:seqs AS int[]), CAST(:queue_ids AS text[])) AS v(seq, queue_id)
-            WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq = v.seq AND d.status = 'unknown'
+            WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq BETWEEN :first AND :last
+              AND d.seq = v.seq AND d.status = 'unknown'
             """
         ),
         {
             "seqs": [row.seq for row in rows],
             "queue_ids": [found.get(row.seq) for row in rows],
+            "first": rows[0].seq,
+            "last": rows[-1].seq,
             "frozen_on": rows[0].frozen_on,
             "campaign": campaign_id,
         },

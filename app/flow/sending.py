@@ -230,7 +230,9 @@ MARK = """
             first_attempt_at = CASE WHEN due.skip IS NULL THEN coalesce(d.first_attempt_at, now())
                                     ELSE d.first_attempt_at END,
             last_attempt_at = CASE WHEN due.skip IS NULL THEN now() ELSE d.last_attempt_at END
-        FROM due WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq = due.seq
+        -- The range is said again: without it a plan made on stale statistics reads the whole campaign for each chunk.
+        FROM due WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq BETWEEN :first AND :last
+          AND d.seq = due.seq
         RETURNING d.seq, d.attempts, d.first_attempt_at
     )
     SELECT due.seq, due.email, due.name, due.fields, marked.attempts, marked.first_attempt_at,
