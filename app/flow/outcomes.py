@@ -196,7 +196,9 @@ def _count_relay_failures(
     run. At the limit the campaign pauses itself. Returns how long the batch should rest."""
     trouble = next((answer for answer in answers if is_relay_trouble(answer)), None)
     took_something = any(a.kind is AnswerKind.REPLIED and not is_relay_trouble(a) for a in answers)
-    if trouble is None or took_something:
+    # One message that kills its connections is no sign of a broken relay; several are, and so is no connection at all.
+    is_relay = sum(is_relay_trouble(a) for a in answers) > 1 or (trouble and trouble.kind is AnswerKind.NOT_SENT)
+    if trouble is None or took_something or not is_relay:
         session.execute(
             text("UPDATE campaign SET relay_failures = 0 WHERE id = :id AND relay_failures > 0"), {"id": campaign_id}
         )

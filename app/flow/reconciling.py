@@ -17,6 +17,8 @@ from app.logs import get_logger
 log = get_logger(__name__)
 
 SLICE = 1000
+FIRST_WAIT_SECONDS = 60.0
+LONGEST_WAIT_SECONDS = 4 * 3600.0
 PRACTICE_RELAY_ID = 0
 """As deliveries carry it. The practice relay remembers everything that it took."""
 
@@ -148,7 +150,9 @@ def _settle_slice(session: AnySession, campaign_id: int, rows: list[Any], found:
             """
             UPDATE delivery d SET
                 status = CASE WHEN v.queue_id IS NULL THEN 'deferred' ELSE 'accepted' END::delivery_status,
-                next_attempt_at = CASE WHEN v.queue_id IS NULL THEN now() END,
+                -- At once after a first attempt (a crash); then with growing waits, like every retry.
+                next_attempt_at = CASE WHEN v.queue_id IS NULL THEN now() + CASE WHEN d.attempts <= 1 THEN interval '0'
+                    ELSE make_interval(secs => least(:longest, :first_wait * power(2, least(d.attempts, 30) - 2))) END END,
                 reply_code = CASE WHEN v.queue_id IS NULL THEN NULL ELSE 250 END,
                 reply_text = coalesce('queued as ' || v.queue_id || ' (found at the relay by Message-ID)',
                                       'not found at the relay by Message-ID')
@@ -158,6 +162,8 @@ def _settle_slice(session: AnySession, campaign_id: int, rows: list[Any], found:
             """
         ),
         {
+            "first_wait": FIRST_WAIT_SECONDS,
+            "longest": LONGEST_WAIT_SECONDS,
             "seqs": [row.seq for row in rows],
             "queue_ids": [found.get(row.seq) for row in rows],
             "first": rows[0].seq,
