@@ -15,6 +15,9 @@ from app import commands, logs, web
 from app.config import ConfigurationError, Settings, load_settings
 from app.extensions import babel, csrf, db, limiter, login_manager, migrate
 
+MAX_BODY_BYTES = 10 * 1024 * 1024
+"""The largest body of a request. Only the upload of an import takes more, from people who may import."""
+
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The application of one installation. ``settings`` are read from the environment where none are given."""
@@ -56,7 +59,7 @@ def flask_configuration(settings: Settings) -> dict[str, object]:
             "max_overflow": 10,
             "pool_recycle": 1800,
         },
-        "MAX_CONTENT_LENGTH": settings.max_upload_mb * 1024 * 1024 + 1024 * 1024,
+        "MAX_CONTENT_LENGTH": MAX_BODY_BYTES,
         "MAX_FORM_MEMORY_SIZE": 8 * 1024 * 1024,
         "SESSION_COOKIE_NAME": "chaski_session",
         "SESSION_COOKIE_HTTPONLY": True,

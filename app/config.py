@@ -79,8 +79,7 @@ class Settings:
     login_attempts_per_minute: int = 10
     secure_cookies: bool = False
     """Session cookie only over HTTPS; switched on by itself where ``public_url`` is https."""
-    locale: str = "es_PE"
-    """Language of the installation, and the country whose way of writing numbers and dates that language takes here."""
+    locale: str = "es"
     timezone: str = "America/Lima"
     log_format: str = "console"
     """``console`` or ``json``."""

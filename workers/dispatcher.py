@@ -9,13 +9,14 @@ import select
 import signal
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from types import FrameType
 
 import dramatiq
 import psycopg
 from flask import Flask
 from redis.exceptions import RedisError
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from app.config import Settings
 from app.extensions import db
@@ -30,6 +31,7 @@ SWEEP_SECONDS = 1.0
 STAND_BY_SECONDS = 2.0
 BATCHES_RUNG_PER_CAMPAIGN = 16
 PARTITIONS_EVERY_SECONDS = 3600.0
+TIDY_EVERY_SECONDS = 24 * 3600.0
 LOCK_KEY = 0x43_48_41_53_4B_49  # "CHASKI"
 
 
@@ -40,7 +42,7 @@ class Dispatcher:
         self._app = app
         self._settings = settings
         self._stopping = False
-        self._partitions_at = 0.0
+        self._partitions_at = self._tidied_at = 0.0
         self._rung: dict[tuple[str, int], float] = {}
         """When each actor and id was last rung, so that waiting work isn't rung anew each second."""
 
@@ -52,7 +54,7 @@ class Dispatcher:
         while not self._stopping:
             try:
                 self._be_active_when_possible()
-            except (psycopg.OperationalError, DBAPIError) as error:
+            except (psycopg.OperationalError, OperationalError) as error:
                 log.warning("dispatcher_lost_database", error=str(error).splitlines()[0])
                 time.sleep(SWEEP_SECONDS)
 
@@ -82,37 +84,72 @@ class Dispatcher:
         connection.execute("SELECT 1")
 
     def sweep(self) -> None:
-        """One look at everything. What can't be rung now is found again by the next sweep."""
+        """One look at everything. What can't be done or rung now is found again by the next sweep; a step that fails
+        doesn't keep the others from their work."""
         with self._app.app_context():
-            try:
-                self._ring_everything_due()
-            except RedisError as error:
-                log.warning("broker_away", error=str(error))
-            finally:
-                db.session.remove()
+            for step in (
+                self._ensure_partitions,
+                self._expire_leases,
+                self._start_campaigns,
+                self._ring_batches,
+                self._reconcile,
+                self._ring_imports,
+                self._ring_proofs,
+                self._skip_cancelled,
+                self._sample,
+                self._finish_campaigns,
+                self._tidy,
+            ):
+                try:
+                    step()
+                except OperationalError:
+                    raise
+                except (RedisError, SQLAlchemyError) as error:
+                    db.session.rollback()
+                    log.error("sweep_step_failed", step=step.__name__, error=str(error)[:500])
+                finally:
+                    db.session.remove()
 
-    def _ring_everything_due(self) -> None:
-        session, settings = db.session, self._settings
-        self._ensure_partitions()
-        for expired in batches.expire_leases(session):
+    def _expire_leases(self) -> None:
+        for expired in batches.expire_leases(db.session):
             log.warning("lease_expired", batch_id=expired.id, campaign_id=expired.campaign_id, unknown=expired.unknown)
-        self._ring(actors.prepare_campaign, audience.start_due(session))
-        for batch_id in batches.ring_due(
-            session, window=BATCHES_RUNG_PER_CAMPAIGN, ring_again_seconds=settings.ring_again_seconds
-        ):
+
+    def _start_campaigns(self) -> None:
+        self._ring(actors.prepare_campaign, audience.start_due(db.session))
+
+    def _ring_batches(self) -> None:
+        again = self._settings.ring_again_seconds
+        for batch_id in batches.ring_due(db.session, window=BATCHES_RUNG_PER_CAMPAIGN, ring_again_seconds=again):
             actors.send_batch.send(batch_id)
-        self._ring(
-            actors.reconcile_campaign,
-            reconciling.campaigns_with_unknown(session, grace_seconds=settings.reconcile_grace_seconds),
-        )
-        due_imports = imports.due(session)
-        self._ring(actors.analyse_import, [id_ for verb, id_ in due_imports if verb == "analyse"])
-        self._ring(actors.apply_import, [id_ for verb, id_ in due_imports if verb == "apply"])
-        self._ring(actors.send_proof, proofs.due(session))
-        cancelling.skip_remaining(session)
-        reports.sample_running(session)
-        for campaign_id in outcomes.finish_campaigns(session):
+
+    def _reconcile(self) -> None:
+        grace = self._settings.reconcile_grace_seconds
+        self._ring(actors.reconcile_campaign, reconciling.campaigns_with_unknown(db.session, grace_seconds=grace))
+
+    def _ring_imports(self) -> None:
+        due = imports.due(db.session)
+        self._ring(actors.analyse_import, [id_ for verb, id_ in due if verb == "analyse"])
+        self._ring(actors.apply_import, [id_ for verb, id_ in due if verb == "apply"])
+
+    def _ring_proofs(self) -> None:
+        self._ring(actors.send_proof, proofs.due(db.session))
+
+    def _skip_cancelled(self) -> None:
+        cancelling.skip_remaining(db.session)
+
+    def _sample(self) -> None:
+        reports.sample_running(db.session)
+
+    def _finish_campaigns(self) -> None:
+        for campaign_id in outcomes.finish_campaigns(db.session):
             log.info("campaign_finished", campaign_id=campaign_id)
+
+    def _tidy(self) -> None:
+        """Once a day: staged rows of long-ended imports are forgotten."""
+        if time.monotonic() - self._tidied_at < TIDY_EVERY_SECONDS and self._tidied_at:
+            return
+        imports.tidy(db.session, now=datetime.now(UTC))
+        self._tidied_at = time.monotonic()
 
     def _ring(self, actor: "dramatiq.Actor[[int], None]", ids: Sequence[int]) -> None:
         """Ring once, and again where nobody has claimed the work for a while."""

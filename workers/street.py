@@ -7,7 +7,7 @@ from functools import cache
 from redis import Redis
 
 from app.config import Settings
-from app.flow import composing, practice, rates
+from app.flow import composing, practice, rates, reconciling
 from app.flow.relays import RelayEndpoint, endpoint_of
 from app.flow.sending import Street
 from app.flow.sessions import AnySession
@@ -16,8 +16,6 @@ from app.models import Campaign, Panel
 from workers.broker import stopping, worker_name
 from workers.smtp.pool import thread_pool
 from workers.smtp.transport import SmtpTransport
-
-PRACTICE_RELAY_ID = 0
 
 
 @cache
@@ -70,6 +68,6 @@ def ask_relay(
     session: AnySession, campaign_id: int, relay_id: int, wanted: Collection[str]
 ) -> Mapping[str, str] | None:
     """Which of these Message-IDs the relay has. None: it has no memory that could be asked."""
-    if relay_id != PRACTICE_RELAY_ID:
+    if relay_id != reconciling.PRACTICE_RELAY_ID:
         return None
     return practice.known_message_ids(session, panel_of(session, campaign_id).id, wanted)

@@ -17,7 +17,7 @@ from app.flow.composing import CompositionProblem, compile_for, store_links
 from app.flow.outcomes import pause_campaign
 from app.flow.sessions import AnySession
 from app.models import CAMPAIGN_TRANSITIONS, Campaign, CampaignStatus, sources_of
-from app.models.partitions import ensure_partitions
+from app.models.partitions import ensure_partitions, partition_name
 
 SLICE_CONTACTS = 50_000
 
@@ -147,6 +147,8 @@ def freeze_slice(
     last = session.scalar(text(SLICE_END), facts)
     if last is None:
         session.execute(text(COMPLETE), facts)
+        # Statistics of the rows just made, before anybody plans over them.
+        session.execute(text(f"ANALYZE {partition_name('delivery', campaign.frozen_on)}, batch"))
         bell.ring_dispatcher(session)
         session.commit()
         return False

@@ -85,16 +85,34 @@ def renew(session: AnySession, batch: ClaimedBatch, *, lease_seconds: int) -> bo
     return result is not None
 
 
-def campaign_sends(session: AnySession, batch: ClaimedBatch) -> bool:
-    """Whether the batch's campaign is still to be sent at this moment."""
-    status = session.scalar(text("SELECT status FROM campaign WHERE id = :id"), {"id": batch.campaign_id})
+@dataclass(frozen=True)
+class Standing:
+    """How a claimed batch stands at this moment."""
+
+    is_ours: bool
+    campaign_sends: bool
+
+
+def standing(session: AnySession, batch: ClaimedBatch) -> Standing:
+    """Whether the claim is still ours (nobody declared the lease expired, whatever the clocks say) and the campaign is
+    still to be sent."""
+    row = session.execute(
+        text(
+            """
+            SELECT b.claim = :claim AND b.status = 'claimed' AS is_ours, c.status = 'sending' AS campaign_sends
+            FROM batch b JOIN campaign c ON c.id = b.campaign_id WHERE b.id = :id
+            """
+        ),
+        {"id": batch.id, "claim": batch.claim},
+    ).one()
     session.commit()
-    return bool(status == "sending")
+    return Standing(row.is_ours, row.campaign_sends)
 
 
 def release(session: AnySession, batch: ClaimedBatch, *, not_before: datetime | None = None) -> None:
     """Let the batch go: done where every delivery is final, else ready again for its earliest retry (and not before
     ``not_before``). Rings nobody: deliveries that are `unknown` keep it open until they are settled."""
+    lock(session, [batch.id])
     session.execute(
         text(
             """
@@ -139,7 +157,7 @@ def expire_leases(session: AnySession) -> list[ExpiredBatch]:
         unknown = session.execute(
             text(
                 """
-                UPDATE delivery SET status = 'unknown'
+                UPDATE delivery SET status = 'unknown', unknown_at = now()
                 WHERE frozen_on = :frozen_on AND campaign_id = :campaign_id AND seq BETWEEN :first AND :last
                   AND status = 'sending'
                 """
@@ -163,9 +181,37 @@ def expire_leases(session: AnySession) -> list[ExpiredBatch]:
     return results
 
 
+def lock(session: AnySession, batch_ids: list[int]) -> None:
+    """Lock the batches before any of their deliveries, in order: whoever changes deliveries does it first, so that nobody
+    waits crosswise, and a recount sees everything that was committed before the lock. Commits nothing."""
+    session.execute(text("SELECT id FROM batch WHERE id = ANY(:ids) ORDER BY id FOR UPDATE"), {"ids": batch_ids})
+
+
+def due_count(session: AnySession, batch: ClaimedBatch) -> int:
+    """How many deliveries of the batch could be sent now."""
+    return int(
+        session.scalar(
+            text(
+                """
+                SELECT count(*) FROM delivery
+                WHERE frozen_on = :frozen_on AND campaign_id = :campaign AND seq BETWEEN :first AND :last
+                  AND (status = 'planned' OR (status = 'deferred' AND next_attempt_at <= now()))
+                """
+            ),
+            {
+                "frozen_on": batch.frozen_on,
+                "campaign": batch.campaign_id,
+                "first": batch.first_seq,
+                "last": batch.last_seq,
+            },
+        )
+        or 0
+    )
+
+
 def recount(session: AnySession, batch_ids: list[int]) -> None:
-    """Set the batches' counts from their deliveries. Called in every transaction that changes deliveries; commits
-    nothing."""
+    """Set the batches' counts from their deliveries. Called in every transaction that changes deliveries, after
+    :func:`lock`; commits nothing."""
     session.execute(
         text(
             """

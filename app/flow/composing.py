@@ -56,7 +56,8 @@ class Composition:
 
     def write(self, seq: int, email: str, name: str, fields: Mapping[str, Any]) -> OutgoingMessage:
         """Render and sign: ``content`` is the message as it goes over the wire."""
-        now = datetime.now(UTC)
+        # To the second: a Date header says no more, and messages of the same second share it.
+        now = datetime.now(UTC).replace(microsecond=0)
         message = self.render(seq, email, name, fields, now)
         hashed = body_hash(message.body)
         signatures = [s.sign_hashed(message.headers, hashed, int(now.timestamp())) for s in self.signers]

@@ -1,14 +1,15 @@
 """Unsubscribing by the link or the header of a mail: the delivery names the person and the campaign's lists."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from sqlalchemy import text
 
 from app.flow import events, suppressions
-from app.flow.sessions import AnySession
+from app.flow.sessions import AnySession, rows_changed
 from app.mail.tokens import DeliveryRef
+from app.models import SuppressionReason
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Left:
     """Lists that the person was on until now."""
     suppressed: bool = False
     """The address was not suppressed in the panel before."""
+    at: datetime | None = None
+    """What ended carries this moment, and nothing that ended later does."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,14 @@ CHANGES = """
 SUBSCRIBE_AGAIN = """
     UPDATE subscription SET status = 'subscribed', unsubscribed_at = NULL, unsubscribe_source = NULL
     WHERE contact_id = :contact_id AND list_id = ANY(CAST(:list_ids AS int[])) AND status = 'unsubscribed'
+      AND unsubscribed_at = CAST(:at AS timestamptz)
 """
 
 ALLOW_AGAIN = """
     DELETE FROM suppression USING contact
     WHERE contact.id = :contact_id AND suppression.email = contact.email
       AND suppression.panel_id = contact.panel_id AND suppression.reason = 'unsubscribed'
+      AND suppression.created_at = CAST(:at AS timestamptz)
 """
 
 
@@ -136,7 +141,8 @@ def leave(session: AnySession, recipient: Recipient, *, how: str, visitor: Visit
     """Take the recipient off the campaign's lists (``everything``: off all lists, and suppress it in the panel),
     committed; returns what changed. ``how``: ``one-click`` or ``page``."""
     if recipient.contact_id is None:
-        return Left()
+        return _leave_erased(session, recipient, how=how, visitor=visitor)
+    moment = datetime.now(UTC)
     before = _what_would_change(session, recipient, everything=everything)
     suppressions.unsubscribe(
         session,
@@ -144,10 +150,22 @@ def leave(session: AnySession, recipient: Recipient, *, how: str, visitor: Visit
         list_ids=[one.list_id for one in recipient.lists],
         source=f"{how}:{recipient.ref.campaign_id}",
         everything=everything,
+        at=moment,
     )
-    if before != Left():
+    if before == Left():
+        return before
+    _note(session, recipient, visitor)
+    return replace(before, at=moment)
+
+
+def _leave_erased(session: AnySession, recipient: Recipient, *, how: str, visitor: Visitor) -> Left:
+    """Somebody whose contact was erased leaves: their address is suppressed, so that no later import mails them."""
+    source = f"{how}:{recipient.ref.campaign_id}"
+    is_new = suppressions.suppress(session, recipient.panel_id, recipient.email, SuppressionReason.UNSUBSCRIBED, source)
+    session.commit()
+    if is_new:
         _note(session, recipient, visitor)
-    return before
+    return Left()  # Undoing it would need the contact that is gone.
 
 
 def _what_would_change(session: AnySession, recipient: Recipient, *, everything: bool) -> Left:
@@ -175,13 +193,15 @@ def _note(session: AnySession, recipient: Recipient, visitor: Visitor) -> None:
     session.commit()
 
 
-def come_back(session: AnySession, recipient: Recipient, undo: Left) -> None:
+def come_back(session: AnySession, recipient: Recipient, undo: Left) -> bool:
     """Back to before, on the person's own word; the proof of the old consent stands again. Committed. Leaves alone what
-    has changed meanwhile."""
-    values = {"contact_id": recipient.contact_id, "list_ids": list(undo.list_ids)}
-    session.execute(text(SUBSCRIBE_AGAIN), values)
+    has changed meanwhile, a newer unsubscribing first of all. Whether anything came back."""
+    values = {"contact_id": recipient.contact_id, "list_ids": list(undo.list_ids), "at": undo.at}
+    came_back = bool(rows_changed(session, text(SUBSCRIBE_AGAIN), values))
     if undo.suppressed:
-        session.execute(text(ALLOW_AGAIN), values)
-    campaign_id, seq = recipient.ref
-    events.forget_unsubscribe(session, frozen_on=recipient.frozen_on, campaign_id=campaign_id, seq=seq)
+        came_back |= bool(rows_changed(session, text(ALLOW_AGAIN), values))
+    if came_back:
+        campaign_id, seq = recipient.ref
+        events.forget_unsubscribe(session, frozen_on=recipient.frozen_on, campaign_id=campaign_id, seq=seq)
     session.commit()
+    return came_back

@@ -153,7 +153,7 @@ def _paused_by_itself(session: AnySession, panel_ids: list[int]) -> list[Alarm]:
     rows = session.scalars(
         select(Campaign)
         .where(Campaign.panel_id.in_(panel_ids), Campaign.status == CampaignStatus.PAUSED)
-        .where(func.coalesce(Campaign.status_reason, "user") != "user")
+        .where(func.coalesce(Campaign.status_reason, "user").not_in(("user", "command")))
         .order_by(Campaign.id)
     )
     return [_alarm(row, AlarmKind.PAUSED_BY_ITSELF, row.status_reason or "") for row in rows]
@@ -223,10 +223,6 @@ class FirstSteps:
     written: bool
     proved: bool
     sent: bool
-
-    @property
-    def all_done(self) -> bool:
-        return self.imported and self.written and self.proved and self.sent
 
 
 @dataclass(frozen=True, kw_only=True)

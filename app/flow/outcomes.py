@@ -15,7 +15,7 @@ from app.flow.submission import Answer, AnswerKind
 from app.logs import get_logger
 from app.mail.replies import RelayTrouble, Verdict, classify_reply
 from app.mail.retry import gives_up, next_attempt_after
-from app.models import CAMPAIGN_TRANSITIONS, DELIVERY_TRANSITIONS, CampaignStatus, DeliveryStatus, sources_of
+from app.models import CAMPAIGN_TRANSITIONS, CampaignStatus, DeliveryStatus, sources_of
 
 if TYPE_CHECKING:
     from app.flow.batches import ClaimedBatch
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 MAX_REPLY_CHARACTERS = 500
+MIN_ATTEMPTS = 3
+"""A delivery has had so many tries before its age makes it fail."""
 
 
 class Marked(Protocol):
@@ -69,11 +71,13 @@ def record(
     """Write the answers of one chunk in one transaction: deliveries, attempts, the batch's counts, the campaign's run of
     relay failures."""
     now = now or datetime.now(UTC)
+    batches.lock(session, [batch.id])
     marked = {delivery.seq: delivery for delivery in chunk}
     rows = [judge(answer, marked[answer.seq], settings, now) for answer in answers]
     _update_deliveries(session, batch, rows)
     _insert_attempts(session, batch, rows, marked, now)
     batches.recount(session, [batch.id])
+    batches.close_finished(session, [batch.id])  # Where the lease expired meanwhile, nobody else would.
     wait_seconds = _count_relay_failures(session, settings, batch.campaign_id, answers)
     session.commit()
     return ChunkResult(Counter(row.status.value for row in rows), wait_seconds)
@@ -100,7 +104,9 @@ def judge(answer: Answer, delivery: Marked, settings: Settings, now: datetime) -
         jitter=answer.seq % 100 / 100,
     )
     max_age = timedelta(seconds=settings.max_retry_age_seconds)
-    if gives_up(delivery.first_attempt_at, now + wait, max_age=max_age):
+    too_old = gives_up(delivery.first_attempt_at, now + wait, max_age=max_age)
+    # A campaign that lay paused for days must not burn people at the first greylisting afterwards.
+    if too_old and delivery.attempts >= MIN_ATTEMPTS:
         return _Row(answer.seq, DeliveryStatus.FAILED, answer.code, reply, None, answer.stage)
     return _Row(answer.seq, status, answer.code, reply, now + wait, answer.stage)
 
@@ -118,13 +124,22 @@ def _update_deliveries(session: AnySession, batch: "ClaimedBatch", rows: Sequenc
     session.execute(
         text(
             """
-            UPDATE delivery d SET status = v.status::delivery_status, reply_code = v.code, reply_text = v.reply,
-                   next_attempt_at = v.next,
-                   attempts = d.attempts - CASE WHEN v.status = 'planned' THEN 1 ELSE 0 END
+            UPDATE delivery d SET
+                -- Provably not sent, heard after the lease had expired: due at once, the way of every retry.
+                status = CASE WHEN v.status = 'planned' AND d.status = 'unknown' THEN 'deferred'
+                              ELSE v.status END::delivery_status,
+                next_attempt_at = CASE WHEN v.status = 'planned' AND d.status = 'unknown' THEN now() ELSE v.next END,
+                reply_code = v.code, reply_text = v.reply,
+                unknown_at = CASE WHEN v.status = 'unknown' THEN now() ELSE d.unknown_at END,
+                attempts = d.attempts - CASE WHEN v.status = 'planned' THEN 1 ELSE 0 END,
+                -- An attempt that never was is no beginning: the age of a delivery counts from its first real one.
+                first_attempt_at = CASE WHEN v.status = 'planned' AND d.attempts <= 1 THEN NULL
+                                        ELSE d.first_attempt_at END
             FROM unnest(CAST(:seqs AS int[]), CAST(:statuses AS text[]), CAST(:codes AS smallint[]),
                         CAST(:replies AS text[]), CAST(:nexts AS timestamptz[])) AS v(seq, status, code, reply, next)
-            WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq = v.seq AND d.claim = :claim
-              AND (d.status = 'sending' OR (d.status = 'unknown' AND v.status = ANY(:after_unknown)))
+            WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq BETWEEN :first AND :last
+              AND d.seq = v.seq AND d.claim = :claim
+              AND (d.status = 'sending' OR (d.status = 'unknown' AND v.status <> 'unknown'))
             """
         ),
         {
@@ -136,7 +151,8 @@ def _update_deliveries(session: AnySession, batch: "ClaimedBatch", rows: Sequenc
             "frozen_on": batch.frozen_on,
             "campaign": batch.campaign_id,
             "claim": batch.claim,
-            "after_unknown": [s.value for s in DELIVERY_TRANSITIONS[DeliveryStatus.UNKNOWN]],
+            "first": batch.first_seq,
+            "last": batch.last_seq,
         },
     )
 
@@ -180,7 +196,9 @@ def _count_relay_failures(
     run. At the limit the campaign pauses itself. Returns how long the batch should rest."""
     trouble = next((answer for answer in answers if is_relay_trouble(answer)), None)
     took_something = any(a.kind is AnswerKind.REPLIED and not is_relay_trouble(a) for a in answers)
-    if trouble is None or took_something:
+    # One message that kills its connections is no sign of a broken relay; several are, and so is no connection at all.
+    is_relay = sum(is_relay_trouble(a) for a in answers) > 1 or (trouble and trouble.kind is AnswerKind.NOT_SENT)
+    if trouble is None or took_something or not is_relay:
         session.execute(
             text("UPDATE campaign SET relay_failures = 0 WHERE id = :id AND relay_failures > 0"), {"id": campaign_id}
         )

@@ -8,12 +8,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from psycopg import AsyncConnection
-from sqlalchemy import Select, delete, func, or_, select
+from sqlalchemy import Select, delete, exists, func, or_, select
 from sqlalchemy.orm import undefer
 
 from app.flow.sessions import AnySession, rows_changed
 from app.mail.captured import Identity
-from app.models import Campaign, CampaignStatus, PracticeMessage
+from app.models import Batch, Campaign, CampaignStatus, PracticeMessage
 
 QUEUE_ID_PREFIX = "P"
 PRUNE_STEP = 5_000
@@ -55,6 +55,7 @@ _PRUNE = """
 DELETE FROM practice_message WHERE id IN (
     SELECT id FROM practice_message
     WHERE id <= (SELECT id FROM practice_message ORDER BY id DESC OFFSET %s LIMIT 1)
+      AND received_at < now() - interval '15 minutes' -- reconciling may still ask for them
     ORDER BY id LIMIT %s
 )
 """
@@ -139,8 +140,11 @@ class MailboxInUse(Exception):
 
 def clear(session: AnySession, panel_id: int) -> int:
     """Empty the panel's mailbox; how many messages went. Raises :class:`MailboxInUse`."""
+    unanswered = exists().where(Batch.campaign_id == Campaign.id, Batch.sending + Batch.unknown > 0)
     sending = session.scalar(
-        select(Campaign.name).where(Campaign.panel_id == panel_id, Campaign.status == CampaignStatus.SENDING).limit(1)
+        select(Campaign.name)
+        .where(Campaign.panel_id == panel_id, or_(Campaign.status == CampaignStatus.SENDING, unanswered))
+        .limit(1)
     )
     if sending is not None:
         raise MailboxInUse(sending)

@@ -69,7 +69,8 @@ def send_proof(session: AnySession, street: Street, proof_id: int) -> ProofStatu
         return None
     try:
         message = write(session, street.settings, proof)
-    except composing.CompositionProblem as problem:
+    except (composing.CompositionProblem, ValueError) as problem:
+        session.rollback()
         return _finish(session, proof, ProofStatus.FAILED, str(problem))
     panel = session.get_one(Panel, proof.panel_id)
     transport = street.transport(endpoint_of(panel, street.settings))

@@ -17,14 +17,20 @@ from app.logs import get_logger
 log = get_logger(__name__)
 
 SLICE = 1000
+FIRST_WAIT_SECONDS = 60.0
+LONGEST_WAIT_SECONDS = 4 * 3600.0
+PRACTICE_RELAY_ID = 0
+"""As deliveries carry it. The practice relay remembers everything that it took."""
 
 AskRelay = Callable[[AnySession, int, int, Collection[str]], Mapping[str, str] | None]
 """``(session, campaign_id, relay_id, message_ids) -> {message_id: queue id}`` of those that this relay has; None where it
 can't be asked. The relay is the one that the deliveries were handed to, whatever the panel uses by now."""
 
 
-def campaigns_with_unknown(session: AnySession, *, grace_seconds: int) -> list[int]:
-    """Campaigns with deliveries whose answer is unknown for longer than the grace."""
+def campaigns_with_unknown(
+    session: AnySession, *, grace_seconds: int, relay_ids: Collection[int] = (PRACTICE_RELAY_ID,)
+) -> list[int]:
+    """Campaigns with deliveries whose answer is unknown for longer than the grace, at relays that can be asked."""
     found = session.scalars(
         text(
             """
@@ -32,10 +38,11 @@ def campaigns_with_unknown(session: AnySession, *, grace_seconds: int) -> list[i
             WHERE b.status <> 'done' AND b.unknown > 0 AND EXISTS (
                 SELECT 1 FROM delivery d WHERE d.frozen_on = b.frozen_on AND d.campaign_id = b.campaign_id
                 AND d.seq BETWEEN b.first_seq AND b.last_seq AND d.status = 'unknown'
-                AND d.last_attempt_at < now() - make_interval(secs => :grace))
+                AND d.unknown_at < now() - make_interval(secs => :grace)
+                AND coalesce(d.relay_id, 0) = ANY(:relays))
             """
         ),
-        {"grace": grace_seconds},
+        {"grace": grace_seconds, "relays": list(relay_ids)},
     ).all()
     session.commit()
     return list(found)
@@ -69,9 +76,50 @@ def settle(
     return total
 
 
+def settle_by_hand(session: AnySession, panel_id: int, campaign_id: int, *, as_accepted: bool) -> int:
+    """What a relay without memory left unknown is settled by a person who looked at the relay: as accepted, or as failed
+    (nobody is mailed again by this). Returns how many deliveries were settled."""
+    session.execute(
+        text(
+            """
+            SELECT b.id FROM batch b JOIN campaign c ON c.id = b.campaign_id
+            WHERE c.id = :campaign AND c.panel_id = :panel AND b.status <> 'done' AND b.unknown > 0 ORDER BY b.id FOR UPDATE OF b
+            """
+        ),
+        {"campaign": campaign_id, "panel": panel_id},
+    )
+    rows = session.execute(
+        text(
+            """
+            UPDATE delivery d SET status = CAST(:status AS delivery_status), reply_text = 'settled by hand'
+            FROM batch b
+            WHERE b.campaign_id = :campaign AND b.status = 'ready' AND b.unknown > 0 AND d.frozen_on = b.frozen_on
+              AND d.campaign_id = b.campaign_id AND d.seq BETWEEN b.first_seq AND b.last_seq
+              AND d.panel_id = :panel AND d.status = 'unknown'
+            RETURNING b.id
+            """
+        ),
+        {"status": "accepted" if as_accepted else "failed", "campaign": campaign_id, "panel": panel_id},
+    ).all()
+    batch_ids = sorted({row.id for row in rows})
+    batches.recount(session, batch_ids)
+    batches.close_finished(session, batch_ids)
+    bell.ring_dispatcher(session)
+    session.commit()
+    return len(rows)
+
+
 def _unknown(session: AnySession, campaign_id: int, grace_seconds: int, silent: list[int]) -> list[Any]:
-    """Up to a slice of them, all of one relay that may answer, locked against another reconciler and against a late
-    worker that knows better."""
+    """Up to a slice of them, all of one relay that may answer; their batches are locked against another reconciler and
+    against a late worker that knows better."""
+    session.execute(
+        text(
+            """
+            SELECT id FROM batch WHERE campaign_id = :campaign AND status <> 'done' AND unknown > 0 ORDER BY id FOR UPDATE
+            """
+        ),
+        {"campaign": campaign_id},
+    )
     return list(
         session.execute(
             text(
@@ -80,14 +128,14 @@ def _unknown(session: AnySession, campaign_id: int, grace_seconds: int, silent: 
                 JOIN delivery d ON d.frozen_on = b.frozen_on AND d.campaign_id = b.campaign_id
                      AND d.seq BETWEEN b.first_seq AND b.last_seq
                 WHERE b.campaign_id = :campaign AND b.status <> 'done' AND b.unknown > 0 AND d.status = 'unknown'
-                  AND d.last_attempt_at < now() - make_interval(secs => :grace)
+                  AND d.unknown_at < now() - make_interval(secs => :grace)
                   AND coalesce(d.relay_id, 0) = (
                       SELECT min(coalesce(u.relay_id, 0)) FROM delivery u JOIN batch c ON u.frozen_on = c.frozen_on
                            AND u.campaign_id = c.campaign_id AND u.seq BETWEEN c.first_seq AND c.last_seq
                       WHERE c.campaign_id = :campaign AND c.status <> 'done' AND c.unknown > 0 AND u.status = 'unknown'
-                        AND u.last_attempt_at < now() - make_interval(secs => :grace)
+                        AND u.unknown_at < now() - make_interval(secs => :grace)
                         AND coalesce(u.relay_id, 0) <> ALL(:silent))
-                ORDER BY d.seq LIMIT :slice FOR UPDATE OF d
+                ORDER BY d.seq LIMIT :slice
                 """
             ),
             {"campaign": campaign_id, "grace": grace_seconds, "slice": SLICE, "silent": silent},
@@ -102,17 +150,24 @@ def _settle_slice(session: AnySession, campaign_id: int, rows: list[Any], found:
             """
             UPDATE delivery d SET
                 status = CASE WHEN v.queue_id IS NULL THEN 'deferred' ELSE 'accepted' END::delivery_status,
-                next_attempt_at = CASE WHEN v.queue_id IS NULL THEN now() END,
+                -- At once after a first attempt (a crash); then with growing waits, like every retry.
+                next_attempt_at = CASE WHEN v.queue_id IS NULL THEN now() + CASE WHEN d.attempts <= 1 THEN interval '0'
+                    ELSE make_interval(secs => least(:longest, :first_wait * power(2, least(d.attempts, 30) - 2))) END END,
                 reply_code = CASE WHEN v.queue_id IS NULL THEN NULL ELSE 250 END,
                 reply_text = coalesce('queued as ' || v.queue_id || ' (found at the relay by Message-ID)',
                                       'not found at the relay by Message-ID')
             FROM unnest(CAST(:seqs AS int[]), CAST(:queue_ids AS text[])) AS v(seq, queue_id)
-            WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq = v.seq AND d.status = 'unknown'
+            WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq BETWEEN :first AND :last
+              AND d.seq = v.seq AND d.status = 'unknown'
             """
         ),
         {
+            "first_wait": FIRST_WAIT_SECONDS,
+            "longest": LONGEST_WAIT_SECONDS,
             "seqs": [row.seq for row in rows],
             "queue_ids": [found.get(row.seq) for row in rows],
+            "first": rows[0].seq,
+            "last": rows[-1].seq,
             "frozen_on": rows[0].frozen_on,
             "campaign": campaign_id,
         },

@@ -30,6 +30,11 @@ from app.logs import get_logger
 log = get_logger(__name__)
 
 
+def boot_seconds() -> float:
+    """A clock that nobody sets and that runs on while the machine is suspended, unlike ``time.monotonic``."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class BatchLease:
     """A batch's lease: renewed when a third has passed, given up some seconds before its end."""
 
@@ -40,24 +45,25 @@ class BatchLease:
         self._session = session
         self._batch = batch
         self._seconds = lease_seconds
-        self._renewed_at = self._looked_at = time.monotonic()
+        self._renewed_at = self._looked_at = boot_seconds()
         self.lost = False
         self.campaign_sends = True
         """Turns false where the campaign was paused or cancelled: no further message of the chunk begins."""
 
     def holds(self) -> bool:
-        return not self.lost and time.monotonic() < self._renewed_at + self._seconds - self.MARGIN_SECONDS
+        return not self.lost and boot_seconds() < self._renewed_at + self._seconds - self.MARGIN_SECONDS
 
     def keep(self) -> None:
         """Look after the campaign each second, renew when a third of the lease has passed. A database that is away loses
         nothing yet: the lease runs on."""
-        now = time.monotonic()
+        now = boot_seconds()
         if now < self._looked_at + self.LOOK_SECONDS:
             return
         self._looked_at = now
         try:
-            self.campaign_sends = batches.campaign_sends(self._session, self._batch)
-            if now >= self._renewed_at + self._seconds / 3:
+            standing = batches.standing(self._session, self._batch)
+            self.lost, self.campaign_sends = self.lost or not standing.is_ours, standing.campaign_sends
+            if not self.lost and now >= self._renewed_at + self._seconds / 3:
                 self.lost = self.lost or not batches.renew(self._session, self._batch, lease_seconds=self._seconds)
                 self._renewed_at = now
         except DBAPIError as error:
@@ -106,7 +112,8 @@ def send_batch(session: AnySession, street: Street, batch_id: int) -> int:
     lease = BatchLease(session, batch, settings.lease_seconds)
     recorded, not_before = 0, None
     while lease.holds() and not street.stopping():
-        granted, wait_seconds = street.reserve(session, batch.campaign_id, settings.chunk_size)
+        due = min(batches.due_count(session, batch), settings.chunk_size)
+        granted, wait_seconds = street.reserve(session, batch.campaign_id, due) if due else (0, 0.0)
         chunk = mark(session, batch, relay_id=endpoint.relay_id, limit=granted) if granted else []
         if chunk:
             answers = submit(street, transport, composition, chunk, lease)
@@ -127,9 +134,30 @@ def submit(
     never took were provably not sent; when the campaign is paused or the process asked to stop, it is given no more."""
     not_rendered: list[Answer] = []
     wanted = takewhile(lambda _: lease.campaign_sends and not street.stopping(), chunk)
-    answers = [*transport.submit(written(composition, wanted, not_rendered), lease), *not_rendered]
+    taken: set[int] = set()
+    try:
+        answers = [*transport.submit(noted(written(composition, wanted, not_rendered), taken), lease), *not_rendered]
+    except Exception as error:
+        # A transport answers for everything; where it breaks, what it took may be anywhere, and the rest is unsent.
+        log.error("transport_failed", exc_info=error)
+        lost = [
+            Answer(seq=seq, kind=AnswerKind.LOST, text=f"transport failed: {error}"[:300], relay_trouble=True)
+            for seq in taken
+        ]
+        answers = lost + not_rendered
+        if not lost:
+            answers.append(
+                Answer(seq=chunk[0].seq, kind=AnswerKind.NOT_SENT, text=str(error)[:300], relay_trouble=True)
+            )
     answered = {answer.seq for answer in answers}
     return answers + [Answer(seq=d.seq, kind=AnswerKind.NOT_SENT) for d in chunk if d.seq not in answered]
+
+
+def noted(messages: Iterator[OutgoingMessage], taken: set[int]) -> Iterator[OutgoingMessage]:
+    """The same messages, remembering which were taken."""
+    for message in messages:
+        taken.add(message.seq)
+        yield message
 
 
 def written(
@@ -177,7 +205,7 @@ def mark(session: AnySession, batch: ClaimedBatch, *, relay_id: int, limit: int)
 GUARD = """
     SELECT 1 FROM campaign c JOIN batch b ON b.campaign_id = c.id
     WHERE c.id = :campaign AND c.status = 'sending' AND b.id = :batch AND b.claim = :claim AND b.status = 'claimed'
-    FOR SHARE OF c
+    FOR SHARE OF c FOR UPDATE OF b
 """
 
 MARK = """
@@ -202,7 +230,9 @@ MARK = """
             first_attempt_at = CASE WHEN due.skip IS NULL THEN coalesce(d.first_attempt_at, now())
                                     ELSE d.first_attempt_at END,
             last_attempt_at = CASE WHEN due.skip IS NULL THEN now() ELSE d.last_attempt_at END
-        FROM due WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq = due.seq
+        -- The range is said again: without it a plan made on stale statistics reads the whole campaign for each chunk.
+        FROM due WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq BETWEEN :first AND :last
+          AND d.seq = due.seq
         RETURNING d.seq, d.attempts, d.first_attempt_at
     )
     SELECT due.seq, due.email, due.name, due.fields, marked.attempts, marked.first_attempt_at,

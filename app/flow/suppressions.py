@@ -7,6 +7,7 @@ when it is claimed.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Select, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -84,13 +85,16 @@ def _suppress_all(
     reason: SuppressionReason,
     source: str,
     user_id: int | None,
+    at: datetime | None = None,
 ) -> int:
     if not emails:
         return 0
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"panel_id": panel_id, "email": email, "reason": reason, "source": source[:200], "created_by_id": user_id}
         for email in emails
     ]
+    if at is not None:
+        rows = [row | {"created_at": at} for row in rows]
     statement = insert(Suppression).values(rows).on_conflict_do_nothing(index_elements=["panel_id", "email"])
     return len(session.scalars(statement.returning(Suppression.id)).all())
 
@@ -109,9 +113,12 @@ def unsubscribe(
     list_ids: Iterable[int],
     source: str,
     everything: bool = False,
+    at: datetime | None = None,
 ) -> int:
     """End the person's subscriptions to these lists; with ``everything``, to all lists, and suppress the address in the
-    panel. How many subscriptions ended now; repeating it changes nothing. Commits."""
+    panel. How many subscriptions ended now; repeating it changes nothing. ``at``: the moment that all of it carries,
+    now where none is given. Commits."""
+    moment = at or datetime.now(UTC)
     leaving = [Subscription.contact_id == contact_id, Subscription.status.in_(_endable())]
     if not everything:
         leaving.append(Subscription.list_id.in_(list(list_ids)))
@@ -119,13 +126,11 @@ def unsubscribe(
         session,
         update(Subscription)
         .where(*leaving)
-        .values(
-            status=SubscriptionStatus.UNSUBSCRIBED, unsubscribed_at=datetime.now(UTC), unsubscribe_source=source[:200]
-        ),
+        .values(status=SubscriptionStatus.UNSUBSCRIBED, unsubscribed_at=moment, unsubscribe_source=source[:200]),
     )
     contact = session.get(Contact, contact_id) if everything else None
     if contact is not None:
-        _suppress_all(session, contact.panel_id, [contact.email], SuppressionReason.UNSUBSCRIBED, source, None)
+        _suppress_all(session, contact.panel_id, [contact.email], SuppressionReason.UNSUBSCRIBED, source, None, moment)
     session.commit()
     return ended
 

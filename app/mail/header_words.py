@@ -64,12 +64,25 @@ def encode_phrase(value: str) -> str:
     return encode_words(text)
 
 
+class _CharacterCodes(dict[int, str]):
+    """Code point -> its Q encoding, filled as characters are met (there are some hundreds in all the names of a country)."""
+
+    def __missing__(self, point: int) -> str:
+        code = self[point] = "".join([_Q_CODES[byte] for byte in chr(point).encode("utf-8")])
+        return code
+
+
+_CODES = _CharacterCodes()
+
+
 def encode_words(text: str) -> str:
     """`text` as RFC 2047 words in the Q encoding, none cut inside a character (§5, last paragraph of (3))."""
+    whole = text.translate(_CODES)
+    if len(whole) <= _MAX_WORD_PAYLOAD:
+        return f"{_WORD_START}{whole}{_WORD_END}"
     words: list[str] = []
     payload = ""
-    for character in text:
-        code = "".join([_Q_CODES[byte] for byte in character.encode("utf-8")])
+    for code in map(_CODES.__getitem__, map(ord, text)):
         if len(payload) + len(code) > _MAX_WORD_PAYLOAD:
             words.append(payload)
             payload = ""

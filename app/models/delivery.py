@@ -108,6 +108,8 @@ class Delivery(Model):
     """Number of the batch's claim under which it was last marked `sending`: the fence against a worker that lost its lease."""
     relay_id: Mapped[int | None] = mapped_column(Integer)
     """The relay it was last handed to, 0 for the practice relay: the one to ask where the answer got lost."""
+    unknown_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    """When its answer was last given up for lost: the relay is asked a grace after this."""
     first_attempt_at: Mapped[datetime | None] = mapped_column(Timestamp)
     last_attempt_at: Mapped[datetime | None] = mapped_column(Timestamp)
     next_attempt_at: Mapped[datetime | None] = mapped_column(Timestamp)

@@ -2,12 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
+from babel.numbers import format_decimal
 from flask import Flask
-from flask_babel import format_datetime, format_decimal, format_timedelta, get_locale
+from flask_babel import format_datetime, format_timedelta, get_locale
 from flask_babel import gettext as _
 
 from app.models import Role
-from app.web.locale import language_tag
+from app.web.locale import language_tag, number_locale
 from app.web.scope import here, may
 
 
@@ -22,19 +23,19 @@ def ago(moment: datetime | None) -> str:
 
 
 def number(value: float | None) -> str:
-    return format_decimal(value) if value is not None else "—"
+    return format_decimal(value, locale=number_locale()) if value is not None else "—"
 
 
 def percent(part: float | None, whole: float | None) -> str:
-    """``12,3 %``; a dash where there is nothing to divide by."""
-    return f"{format_decimal(round(100 * (part or 0) / whole, 1))} %" if whole else "—"
+    """``12.3 %``; a dash where there is nothing to divide by."""
+    return f"{number(round(100 * (part or 0) / whole, 1))} %" if whole else "—"
 
 
 def file_size(size_bytes: int | None) -> str:
     value = float(size_bytes or 0)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000 or unit == "GB":
-            return f"{format_decimal(round(value, 1 if value < 10 and unit != 'B' else 0))} {unit}"
+            return f"{number(round(value, 1 if value < 10 and unit != 'B' else 0))} {unit}"
         value /= 1000
     raise AssertionError("unreachable")
 

@@ -1,6 +1,7 @@
 """Language and time zone of a page: the person's, else the one chosen on the log-in page, else the browser's, else the
 installation's."""
 
+from babel import Locale
 from flask import current_app, g, has_request_context, request, session
 from flask_babel import get_locale
 from flask_login import current_user
@@ -8,11 +9,21 @@ from flask_login import current_user
 LOCALES = ("es", "en")
 
 
+REGIONS = {"es": "PE"}
+"""Whose numbers a language is read with: in Peru 1,470,000.5, where Spain writes 1.470.000,5."""
+
+
+def number_locale() -> Locale:
+    language = get_locale().language
+    return Locale(language, REGIONS.get(language))
+
+
+def language_tag() -> str:
+    """Of the page (RFC 5646), so that scripts and screen readers read numbers the same way."""
+    return str(number_locale()).replace("_", "-")
+
+
 def select_locale() -> str:
-    return in_country(select_language(), str(current_app.config["BABEL_DEFAULT_LOCALE"]))
-
-
-def select_language() -> str:
     if not has_request_context():
         return str(current_app.config["BABEL_DEFAULT_LOCALE"])
     if current_user and current_user.is_authenticated:
@@ -20,16 +31,6 @@ def select_language() -> str:
     if session.get("locale") in LOCALES:
         return str(session["locale"])
     return request.accept_languages.best_match(LOCALES) or str(current_app.config["BABEL_DEFAULT_LOCALE"])
-
-
-def in_country(language: str, locale: str) -> str:
-    """``es`` as the installation's ``es_PE`` writes it: 4,805 and *set.*, where Spain has 4.805 and *sept.*"""
-    return locale if locale.split("_")[0] == language else language
-
-
-def language_tag() -> str:
-    """For ``lang="…"`` (RFC 5646): ``es-PE``."""
-    return str(get_locale()).replace("_", "-")
 
 
 def select_timezone() -> str:

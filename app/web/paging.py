@@ -9,6 +9,7 @@ costs what page 1 does and rows that arrive meanwhile shift nothing.
 import base64
 import binascii
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -18,10 +19,13 @@ from flask import request
 from sqlalchemy import BigInteger, Select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.types import NullType
 
 from app.extensions import db
 
 PAGE_SIZE = 50
+CURSOR_CHARACTERS = 3000
+"""Room for the longest text that lists are sorted by (a subject: 500 characters of up to four bytes, in base64)."""
 
 
 @dataclass(frozen=True)
@@ -76,24 +80,35 @@ def page_by_key(
 
 def _make_cursor(values: Sequence[Any]) -> str:
     plain = [{"t": v.isoformat()} if isinstance(v, datetime | date) else v for v in values]
-    return base64.urlsafe_b64encode(json.dumps(plain, default=str).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(json.dumps(plain, default=str, ensure_ascii=False).encode()).decode().rstrip("=")
 
 
 def _read_cursor(cursor: str | None) -> list[Any] | None:
-    if not cursor:
+    if not cursor or len(cursor) > CURSOR_CHARACTERS:
         return None
     try:
         plain = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         values = [datetime.fromisoformat(v["t"]) if isinstance(v, dict) else v for v in plain]
-    except (ValueError, binascii.Error, KeyError, TypeError):
+    except (ValueError, binascii.Error, KeyError, TypeError, RecursionError):
         return None
     return values if len(values) == 2 and not any(isinstance(v, list | dict) for v in values) else None
 
 
 def _fits(value: Any, column: InstrumentedAttribute[Any] | ColumnElement[Any]) -> bool:
     """Whether the database can compare ``value`` with ``column``."""
-    if isinstance(value, bool) or not isinstance(value, column.type.python_type):
+    if isinstance(value, bool) or not isinstance(value, _python_type(column)):
         return False
-    if isinstance(value, int):
-        return bool(abs(value) < 2 ** (63 if isinstance(column.type, BigInteger) else 31))
-    return not isinstance(value, str) or "\0" not in value
+    match value:
+        case int():
+            return bool(abs(value) < 2 ** (63 if isinstance(column.type, BigInteger) else 31))
+        case float():
+            return math.isfinite(value)
+        case str():
+            return "\0" not in value and not any("\ud800" <= one <= "\udfff" for one in value)
+        case _:
+            return True
+
+
+def _python_type(column: InstrumentedAttribute[Any] | ColumnElement[Any]) -> type[Any]:
+    """SQLAlchemy gives ``func.lower(…)`` no type; it is text, as whatever else we sort by without a type."""
+    return str if isinstance(column.type, NullType) else column.type.python_type

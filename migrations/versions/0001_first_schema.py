@@ -5,13 +5,12 @@ Revises:
 Create Date: 2026-11-21 12:43:30.655888
 
 """
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from alembic import op
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from app.models.partitions import ensure_partitions, next_month
 
 # revision identifiers, used by Alembic.
 revision = '0001'
@@ -46,6 +45,7 @@ def upgrade():
     sa.Column('attempts', sa.SmallInteger(), server_default='0', nullable=False),
     sa.Column('claim', sa.Integer(), server_default='0', nullable=False),
     sa.Column('relay_id', sa.Integer(), nullable=True),
+    sa.Column('unknown_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('first_attempt_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('last_attempt_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('next_attempt_at', sa.DateTime(timezone=True), nullable=True),
@@ -415,9 +415,17 @@ def upgrade():
     sa.Column('cells', postgresql.JSONB(astext_type=sa.Text()), nullable=True),
     sa.PrimaryKeyConstraint('import_id', 'line', name=op.f('pk_import_row'))
     )
-    today = datetime.now(timezone.utc).date()
-    for day in (today, next_month(today)):
-        ensure_partitions(op.get_bind(), day)
+    first = datetime.now(timezone.utc).date().replace(day=1)
+    for _ in range(2):
+        following = (first + timedelta(days=32)).replace(day=1)
+        for table in ('delivery', 'attempt', 'engagement', 'event'):
+            midnight = ' 00:00+00' if table == 'event' else ''
+            storage = ' WITH (fillfactor = 60)' if table == 'delivery' else ''
+            op.execute(
+                f"CREATE TABLE {table}_{first:%Y_%m} PARTITION OF {table} "
+                f"FOR VALUES FROM ('{first}{midnight}') TO ('{following}{midnight}'){storage}"
+            )
+        first = following
 
 
 def downgrade():

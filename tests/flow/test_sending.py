@@ -121,8 +121,13 @@ def test_too_old_to_be_tried_again_has_failed(
     with ScriptedRelay({"p7@example.pe": Behaviour(rcpt="451 4.2.0 later")}) as relay:
         factories.relay(session, panel, relay.port)
         impatient = replace(settings, max_retry_age_seconds=30, first_retry_seconds=60)
-        for batch_id in batch_ids(session):
-            sending.send_batch(session, street(impatient), batch_id)
+        for _ in range(outcomes.MIN_ATTEMPTS):
+            assert statuses(session)["failed"] == 0, "before it had its tries"
+            session.execute(text("UPDATE delivery SET next_attempt_at = now() WHERE status = 'deferred'"))
+            session.execute(text("UPDATE batch SET next_attempt_at = NULL WHERE status = 'ready'"))
+            session.commit()
+            for batch_id in batch_ids(session):
+                sending.send_batch(session, street(impatient), batch_id)
         assert statuses(session) == {"accepted": 59, "failed": 1}
         assert outcomes.finish_campaigns(session) == [frozen.id]
 
@@ -209,7 +214,9 @@ def test_killed_worker_leaves_unknowns_that_are_settled_by_message_id(
         [expired] = batches.expire_leases(session)
         assert (expired.id, expired.unknown) == (first, 20)
         assert sending.send_batch(session, real, first) == 0, "unknown is never sent again blindly"
-        assert reconciling.campaigns_with_unknown(session, grace_seconds=0) == [frozen.id]
+        assert reconciling.campaigns_with_unknown(session, grace_seconds=0) == [], "a relay that can't be asked"
+        relay_ids = [endpoint.relay_id]
+        assert reconciling.campaigns_with_unknown(session, grace_seconds=0, relay_ids=relay_ids) == [frozen.id]
 
         known = {stored.message_id: "Q1" for stored in relay.stored}
         settled = reconciling.settle(

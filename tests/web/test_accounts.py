@@ -1,5 +1,6 @@
 """Log-in and what attackers do to it; the person's own profile."""
 
+import dataclasses
 import time
 
 import pytest
@@ -9,6 +10,7 @@ from app.config import load_settings
 from app.extensions import db
 from app.flow import accounts
 from app.models import User
+from ops.catalogues import compile_catalogues
 from tests.factories import PASSWORD
 from tests.fixtures.app import log_in
 from tests.pages import FreshClient, submit, token
@@ -90,6 +92,43 @@ def test_attempts_on_one_account_are_limited_over_many_addresses(client, alice):
             "/login",
             {"email": "ALICE@example.pe" if number % 2 else "alice@example.pe ", "password": "wrong password"},
             environ_overrides={"REMOTE_ADDR": f"192.0.2.{number + 1}"},
+        ).status_code
+        for number in range(11)
+    ]
+    assert codes == [401] * 10 + [429]
+
+
+def test_entering_often_does_not_use_up_the_accounts_attempts(client, alice):
+    for number in range(12):
+        client.delete_cookie("chaski_session")
+        answer = submit(
+            client,
+            "/login",
+            {"email": "alice@example.pe", "password": PASSWORD},
+            environ_overrides={"REMOTE_ADDR": f"192.0.2.{number + 1}"},
+        )
+        assert answer.status_code == 302
+
+
+def test_behind_a_proxy_one_client_shuts_out_only_itself(client, app, settings, alice, monkeypatch):
+    monkeypatch.setitem(app.extensions, "settings", dataclasses.replace(settings, trusted_proxies=1))
+
+    def attempt(number, forwarded, **form):
+        form = {"email": f"someone{number}@example.pe", "password": "wrong password"} | form
+        return submit(client, "/login", form, headers={"X-Forwarded-For": forwarded}).status_code
+
+    codes = [attempt(number, f"203.0.113.{number}, 198.51.100.1") for number in range(11)]
+    assert codes == [401] * 10 + [429], "a made-up X-Forwarded-For is no other client"
+    assert attempt(0, "198.51.100.2", email="alice@example.pe", password=PASSWORD) == 302
+
+
+def test_without_trusted_proxies_forwarded_addresses_do_not_count(client, alice):
+    codes = [
+        submit(
+            client,
+            "/login",
+            {"email": f"someone{number}@example.pe", "password": "wrong password"},
+            headers={"X-Forwarded-For": f"203.0.113.{number}"},
         ).status_code
         for number in range(11)
     ]
@@ -249,8 +288,12 @@ def test_no_forged_session_id_finds_a_person(session, alice, session_id):
 
 
 def test_the_language_can_be_chosen_before_logging_in(client, alice):
+    compile_catalogues()
     submit(client, "/language", {"locale": "en", "next": "/login"})
-    assert '<html lang="en">' in client.get("/login").text
+    english = client.get("/login").text
+    assert '<html lang="en">' in english
+    assert "Password" in english
+    assert "Contraseña" not in english
     submit(client, "/language", {"locale": "xx", "next": "//evil.example.com"})
     assert '<html lang="en">' in client.get("/login").text
 

@@ -1,11 +1,13 @@
 """The way of a file through the pages: upload, columns, progress, review, result; and what bad files are told."""
 
 import csv
+import dataclasses
 import io
 
 import pytest
 from sqlalchemy import func, select
 
+from app import MAX_BODY_BYTES
 from app.flow import imports
 from app.models import Contact, Import, ImportStatus, MailingList
 from tests import factories
@@ -126,11 +128,40 @@ def test_a_bad_file_gets_a_sentence_and_leaves_nothing(session, settings, person
     assert left_over(settings) == []
 
 
-def test_a_file_over_the_limit_gets_a_sentence_not_a_bare_error(app, session, settings, person):
-    app.config["MAX_CONTENT_LENGTH"] = 200_000
-    response = send(person, b"correo\n" + b"ana@example.pe\n" * 20_000)
+def test_a_file_over_the_limit_gets_a_sentence_not_a_bare_error(app, session, settings, person, monkeypatch):
+    monkeypatch.setitem(app.extensions, "settings", dataclasses.replace(settings, max_upload_mb=1))
+    response = send(person, b"correo\n" + b"ana@example.pe\n" * 150_000)
     assert response.status_code == 422
     assert "El archivo pesa más de" in text_of(response)
+    assert left_over(settings) == []
+
+
+def test_an_import_takes_more_than_any_other_page(session, person):
+    response = send(person, b"correo\n" + b"ana@example.pe\n" * (MAX_BODY_BYTES // 15 + 10_000))
+    assert response.status_code == 302
+    assert session.scalars(select(Import.size_bytes)).one() > MAX_BODY_BYTES
+
+
+@pytest.mark.parametrize("path", ["/login", "/p/empleo/imports/new", "/p/empleo/lists/new"])
+def test_strangers_cannot_send_large_bodies(app, settings, panel, path):
+    class Endless(io.RawIOBase):
+        taken = 0
+
+        def readable(self):
+            return True
+
+        def readinto(self, target):
+            self.taken += len(target)
+            return len(target)
+
+    body = Endless()
+    answer = app.test_client().post(
+        path,
+        content_type="multipart/form-data; boundary=x",
+        environ_overrides={"wsgi.input": body, "CONTENT_LENGTH": str(MAX_BODY_BYTES + 1)},
+    )
+    assert answer.status_code in (302, 413)
+    assert body.taken < 1024 * 1024
     assert left_over(settings) == []
 
 

@@ -1,5 +1,6 @@
 """Lists, contacts, custom fields and suppressions through their pages."""
 
+import base64
 import csv
 import io
 from datetime import UTC, datetime
@@ -355,3 +356,39 @@ def test_viewers_look_at_everything_and_change_nothing(app, client, session, str
 @pytest.mark.parametrize("query", ["?sort=nonsense", "?after=%00", "?after=bm9uc2Vuc2U", "?after=WyJhIiwxXQ", "?q=%00"])
 def test_nonsense_in_the_address_is_no_error(person, street, page, query):
     assert person.get(page + query).status_code == 200
+
+
+HAND_MADE = [
+    b"[" * 1450,
+    b"[" * 2900,
+    rb'["\ud800",1]',
+    '["\ud800",1]'.encode("utf-8", "surrogatepass"),
+    rb'["\u0000",1]',
+    b"[1e999,1]",
+    b"[NaN,1]",
+    b"[1.5,1]",
+    b'["a",1e999]',
+    b'["a",1.5]',
+    b'["a",99999999999999999999]',
+    b'[{"t":5},1]',
+    b'[{"t":"0001-01-01T00:00:00+23:59"},1]',
+    b'["a",true]',
+    b'["a"]',
+    b"null",
+]
+
+
+@pytest.mark.parametrize("cursor", HAND_MADE, ids=lambda cursor: ascii(cursor[:20]))
+def test_a_hand_made_cursor_is_no_error(person, street, cursor):
+    after = base64.urlsafe_b64encode(cursor).decode()
+    for path in ("/lists?sort=name", "/contacts?sort=email", "/contacts?sort=created", "/lists?sort=created"):
+        for way in ("after", "before"):
+            assert person.get(f"{path}&{way}={after}").status_code == 200, path
+
+
+def test_names_with_rare_letters_are_paged_to_the_end(session, person, panel):
+    for n in range(55):
+        factories.contact(session, panel, f"p{n:02}@example.pe", name="\U0001f98b" * 190 + f"{n:02}")
+    first = person.get("/contacts?sort=name").text
+    after = first.split("after=")[1].split('"')[0].split("&")[0]
+    assert "p54@example.pe" in person.text(f"/contacts?sort=name&after={after}")

@@ -163,7 +163,7 @@ def test_the_language_switch_of_the_log_in_page_works(page, installation):
     page.get_by_role("button", name="English").click()
     assert page.locator("html").get_attribute("lang") == "en"
     page.get_by_role("button", name="Español").click()
-    assert page.locator("html").get_attribute("lang") == "es"
+    assert page.locator("html").get_attribute("lang") == "es-PE"
 
 
 def test_a_record_is_copied(page, installation):

@@ -250,9 +250,9 @@ def test_sigterm_ends_it_while_redis_is_away(settings: Settings, sent: Sent) -> 
 
 
 @pytest.mark.slow
-def test_postgres_and_redis_restarting_lose_nothing(tmp_path: Path) -> None:
+def test_postgres_and_redis_restarting_lose_nothing(service_dir: Path, tmp_path: Path) -> None:
     """On services of its own, since these are stopped under the tracker's and the endpoint's feet."""
-    postgres, redis = EmbeddedPostgres(tmp_path / "postgres", durable=False), EmbeddedRedis(tmp_path / "redis")
+    postgres, redis = EmbeddedPostgres(service_dir / "postgres", durable=False), EmbeddedRedis(service_dir / "redis")
     try:
         settings = own_installation(tmp_path, postgres.start(), redis.start())
         campaign_id = frozen_campaign(settings)

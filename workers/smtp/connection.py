@@ -146,7 +146,6 @@ class SmtpConnection:
             self._in += received
             if len(received) < 65536 and not isinstance(self.sock, ssl.SSLSocket):
                 break
-        self._heard_at = time.monotonic()
         self._read_replies()
         if closed:
             raise ConnectionLost("the relay closed the connection")
@@ -228,6 +227,7 @@ class SmtpConnection:
 
     def _read_replies(self) -> None:
         while (reply := self._take_reply()) is not None:
+            self._heard_at = time.monotonic()  # A reply counts when it is complete: one that drips is silence.
             code, text = reply
             if code == CLOSING and not self._owed:
                 raise ConnectionLost(f"421 {text}", code=CLOSING)

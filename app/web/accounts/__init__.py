@@ -1,7 +1,7 @@
 """Logging in and out, and the person's own profile.
 
 A session is renewed at log-in (nothing that stood in it before survives), carries the account's epoch and ends with it.
-Attempts are limited per address and per account; unknown accounts cost the same work as known ones.
+Attempts are limited per address, failures per account; unknown accounts cost the same work as known ones.
 """
 
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from flask_babel import lazy_gettext as _l
 from flask_login import current_user, login_required, login_user, logout_user
 from werkzeug.wrappers import Response
 
-from app.current import current_settings
+from app.current import current_address, current_settings
 from app.extensions import db, limiter, login_manager
 from app.flow import accounts
 from app.logs import get_logger
@@ -48,6 +48,11 @@ def account_in_question() -> str:
     return "account:" + request.form.get("email", "").strip().lower()[:254]
 
 
+def failed(response: Response) -> bool:
+    """Only these count against the account: whoever knows the password is not shut out by entering often."""
+    return response.status_code == 401
+
+
 @blueprint.get("/login")
 def login() -> str | Response:
     if current_user.is_authenticated:
@@ -57,14 +62,14 @@ def login() -> str | Response:
 
 @blueprint.post("/login")
 @limiter.limit(attempts_per_address)
-@limiter.limit(attempts_per_account, key_func=account_in_question)
+@limiter.limit(attempts_per_account, key_func=account_in_question, deduct_when=failed)
 def check_login() -> str | Response | tuple[str, int]:
     form = LogInForm()
     if not form.validate_on_submit():
         return render_template("accounts/login.html", form=form), 400
     user = accounts.authenticate(db.session, form.email.data or "", form.password.data or "")
     if user is None:
-        log.warning("login_refused", remote_address=request.remote_addr)
+        log.warning("login_refused", remote_address=current_address())
         flash(_("El correo o la contraseña no son correctos. Revise ambos e inténtelo de nuevo."), "danger")
         return render_template("accounts/login.html", form=form), 401
     start_session(user)
@@ -76,7 +81,7 @@ def start_session(user: User) -> None:
     session.clear()
     session.permanent = True
     login_user(user)
-    log.info("logged_in", user_id=user.id)
+    log.info("logged_in", user_id=user.id, remote_address=current_address())
 
 
 def own_path(target: str | None) -> str:

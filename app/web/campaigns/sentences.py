@@ -165,7 +165,9 @@ def finding_sentences() -> dict[str, str]:
         "from_ready": _("El remitente %(address)s pertenece a la plataforma y firma con DKIM."),
         "audience_ready": _("Hay destinatarios."),
         "content_ready": _("El asunto y el mensaje están completos y sin errores."),
-        "unsubscribe_written": _("El mensaje lleva su enlace de baja, y cada correo lleva la baja con un clic (RFC 8058)."),
+        "unsubscribe_written": _(
+            "El mensaje lleva su enlace de baja, y cada correo lleva la baja con un clic (RFC 8058)."
+        ),
         "unsubscribe_added": _(
             "El mensaje no lleva {{ enlace_baja }}: se agrega al pie, además de la baja con un clic (RFC 8058)."
         ),

@@ -9,15 +9,32 @@ from typing import Any
 from flask import Response, stream_with_context
 
 ROWS_PER_BLOCK = 500
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 """A spreadsheet takes a cell that begins so for a formula (OWASP, "CSV Injection")."""
-PLAIN_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)*$")
+BREAKING_STARTS = ("\t", "\r", "\n")
+"""These alone make some spreadsheets begin another cell."""
+PLAIN_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)*")
+CELL_ENDS = re.compile(r"([;\t\r\n])")
+"""Where a program that splits at ``;`` or tabs, as a Spanish Excel does, begins another cell, quoted or not."""
+INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
+"""Unicode categories of white space, control and format characters, which spreadsheets drop in front of a formula."""
 
 
 def defused(cell: Any) -> str:
     """``=1+1`` as ``'=1+1``: spreadsheets show it as text. Plain numbers stay, whatever their sign."""
     text = "" if cell is None else str(cell)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) and not PLAIN_NUMBER.match(text) else text
+    safe = "".join(map(_defused_piece, CELL_ENDS.split(text)))
+    return f"'{safe}" if text.startswith(BREAKING_STARTS) else safe
+
+
+def _defused_piece(text: str) -> str:
+    return f"'{text}" if _visible(text).startswith(FORMULA_STARTS) and not PLAIN_NUMBER.fullmatch(text) else text
+
+
+def _visible(text: str) -> str:
+    """``text`` from its first character that a spreadsheet shows. Quotes may be taken for the format's own."""
+    first = (at for at, one in enumerate(text) if one != '"' and unicodedata.category(one) not in INVISIBLE)
+    return text[next(first, len(text)) :]
 
 
 class _Echo:
@@ -28,8 +45,8 @@ class _Echo:
 
 
 def csv_lines(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    """The file in blocks, defused."""
-    writer = csv.writer(_Echo())
+    """The file in blocks, defused. Every cell is quoted, so that nothing inside one is taken for a separator."""
+    writer = csv.writer(_Echo(), quoting=csv.QUOTE_ALL)
     block = ["\ufeff", writer.writerow([defused(name) for name in header])]
     for row in rows:
         block.append(writer.writerow([defused(cell) for cell in row]))

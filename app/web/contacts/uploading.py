@@ -19,12 +19,16 @@ from app.extensions import csrf
 from app.flow.importing import store
 from app.flow.importing.problems import FileProblem, ImportProblem
 
+FORM_AROUND_BYTES = 1024 * 1024
+"""Room for the form's other fields and its boundaries."""
+
 
 @contextmanager
 def take_upload(settings: Settings, field: str) -> Iterator[tuple[str, Path]]:
     """The file's name as the person has it, and where it lies; removed afterwards unless an import adopted it.
     Raises :class:`ImportProblem` (``empty``, ``too_large``), and a CSRF error."""
     parts: list[Path] = []
+    request.max_content_length = store.limit_bytes(settings) + FORM_AROUND_BYTES
     request.form_data_parser_class = _parser_into(settings, parts)
     try:
         try:

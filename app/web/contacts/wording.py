@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask_babel import format_date, format_decimal, ngettext
+from flask_babel import format_date, ngettext
 from flask_babel import gettext as _
 
 from app.flow.field_values import MAX_VALUE_CHARACTERS, as_date
@@ -10,6 +10,7 @@ from app.flow.importing.check import MAX_NAME_CHARACTERS
 from app.flow.importing.problems import DUPLICATE_PREFIX, EMAIL_PREFIX, FileProblem, ImportProblem, RowProblem
 from app.mail.addresses import AddressProblem
 from app.models import CustomField, FieldType, ImportStatus, RowOutcome, SubscriptionStatus, SuppressionReason
+from app.web.formats import number
 
 
 def file_problem(problem: ImportProblem | str) -> str:
@@ -24,9 +25,9 @@ def file_problem(problem: ImportProblem | str) -> str:
 
 
 def _numbers_formatted(details: dict[str, Any]) -> dict[str, Any]:
-    shown = {key: format_decimal(value) if isinstance(value, int) else value for key, value in details.items()}
+    shown = {key: number(value) if isinstance(value, int) else value for key, value in details.items()}
     if "limit_bytes" in details:
-        shown["limit_megabytes"] = format_decimal(details["limit_bytes"] // (1024 * 1024))
+        shown["limit_megabytes"] = number(details["limit_bytes"] // (1024 * 1024))
     return shown
 
 
@@ -125,7 +126,7 @@ def row_problem(reason: str | None) -> str:
     """Why a row was rejected."""
     reason = reason or ""
     if reason.startswith(DUPLICATE_PREFIX):
-        line = format_decimal(int(reason.removeprefix(DUPLICATE_PREFIX)))
+        line = number(int(reason.removeprefix(DUPLICATE_PREFIX)))
         return str(_("La dirección ya está en la fila %(line)s; vale la primera.", line=line))
     if reason.startswith(EMAIL_PREFIX):
         return address_problem(reason.removeprefix(EMAIL_PREFIX))
@@ -137,9 +138,7 @@ def row_problem(reason: str | None) -> str:
         RowProblem.UNREADABLE: _("La celda tiene letras que no se pueden leer con la codificación elegida."),
         RowProblem.NUL: _("La celda tiene un carácter nulo (NUL)."),
         RowProblem.NAME_TOO_LONG: _("El nombre tiene más de %(limit)s caracteres.", limit=MAX_NAME_CHARACTERS),
-        RowProblem.VALUE_TOO_LONG: _(
-            "El texto tiene más de %(limit)s caracteres.", limit=format_decimal(MAX_VALUE_CHARACTERS)
-        ),
+        RowProblem.VALUE_TOO_LONG: _("El texto tiene más de %(limit)s caracteres.", limit=number(MAX_VALUE_CHARACTERS)),
         RowProblem.NOT_A_NUMBER: _("No es un número."),
         RowProblem.NOT_A_DATE: _("No es una fecha. Escríbala como 31/12/2026 o 2026-12-31."),
         RowProblem.NOT_A_BOOLEAN: _("No es sí ni no."),
@@ -264,7 +263,7 @@ def field_text(field: CustomField, value: object) -> str:
     if isinstance(value, bool):
         return str(_("Sí") if value else _("No"))
     if field.type is FieldType.NUMBER and isinstance(value, int | float):
-        return str(format_decimal(value))
+        return str(number(value))
     day = as_date(value) if field.type is FieldType.DATE else None
     return str(format_date(day, "d MMM y")) if day else str(value)
 

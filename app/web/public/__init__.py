@@ -3,7 +3,6 @@
 
     endpoint         ``/o/<token>.gif`` and ``/c/<token>/<n>``: plain WSGI, since Flask costs more than the work does
     campaign_cache   what these two must know of a campaign, so that a hit asks PostgreSQL nothing
-    client_address   whose hit it was, behind proxies
     pages            ``/u/<token>``: unsubscribing (RFC 8058), with Flask and templates, straight into PostgreSQL
 
 A hit leaves through ``app.flow.hit_stream.HitOutbox``; the tracker (``workers.tracker``) makes events of it.

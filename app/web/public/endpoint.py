@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
+from app.client_address import client_address
 from app.config import Settings
 from app.flow.hits import MAX_INT4, encode_hit
 from app.mail.tokens import DeliveryRef, TokenPurpose, TokenReader
 from app.models import EventKind
 from app.web.public.campaign_cache import CampaignCache, FactsUnavailable, KnownCampaign
-from app.web.public.client_address import client_address
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

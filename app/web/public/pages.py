@@ -19,7 +19,7 @@ from app.config import Settings
 from app.current import current_settings
 from app.extensions import db
 from app.logs import get_logger
-from app.web.locale import LOCALES, in_country, language_tag
+from app.web.locale import LOCALES
 from app.web.public import unsubscribe
 from app.web.public.endpoint import COMMON, ConstantPage
 
@@ -68,8 +68,7 @@ def engine_options() -> dict[str, Any]:
 
 
 def select_locale() -> str:
-    default = current_settings().locale
-    return in_country(request.accept_languages.best_match(LOCALES) or default, default)
+    return request.accept_languages.best_match(LOCALES) or current_settings().locale
 
 
 def style_sheet() -> Response:
@@ -86,7 +85,6 @@ def style_sheet_path(app: Flask) -> Path:
 def _template_globals() -> dict[str, Any]:
     return {
         "get_locale": get_locale,
-        "language_tag": language_tag,
         "style_version": current_app.extensions["style_version"],
         "organisation": current_settings().organisation_name,
     }
@@ -118,7 +116,7 @@ def _register_errors(app: Flask) -> None:
 
 def _in_each_language(app: Flask, render: Callable[[], str]) -> dict[str, bytes]:
     """The installation's own language first. Each in a context of its own, which keeps its language."""
-    default = app.extensions["settings"].locale.split("_")[0]
+    default = app.extensions["settings"].locale
     bodies = {}
     for language in sorted({*LOCALES, default}, key=lambda one: (one != default, one)):
         with app.test_request_context(headers={"Accept-Language": language}):

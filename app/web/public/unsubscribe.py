@@ -2,18 +2,17 @@
 PostgreSQL. The token of the mail is the authority (RFC 8058 §3.1): mail services post without cookies.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from flask import Blueprint, Response, abort, make_response, render_template, request
 from flask_babel import gettext as _
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from app.current import current_settings
+from app.current import current_address, current_settings
 from app.extensions import db
 from app.flow.hits import clean_address, clean_agent
 from app.flow.leaving import Left, Recipient, Visitor, come_back, find_recipient, leave, panel_name_of_proof
 from app.mail.tokens import DeliveryRef, TokenPurpose, read_token
-from app.web.public.client_address import client_address
 
 UNDO_TIME = timedelta(minutes=15)
 
@@ -68,8 +67,7 @@ def _read(token: str, purpose: TokenPurpose) -> DeliveryRef | None:
 
 
 def _visitor() -> Visitor:
-    address = client_address(request.environ, current_settings().trusted_proxies)
-    return Visitor(ip=clean_address(address), user_agent=clean_agent(request.environ.get("HTTP_USER_AGENT")))
+    return Visitor(ip=clean_address(current_address()), user_agent=clean_agent(request.environ.get("HTTP_USER_AGENT")))
 
 
 def _one_click_answer() -> Response:
@@ -79,7 +77,8 @@ def _one_click_answer() -> Response:
 
 def _leave(recipient: Recipient, *, everything: bool) -> str:
     changed = leave(db.session, recipient, how="page", visitor=_visitor(), everything=everything)
-    undo_token = _undo_box().dumps([*recipient.ref, changed.list_ids, changed.suppressed])
+    moment = changed.at.isoformat() if changed.at else None
+    undo_token = _undo_box().dumps([*recipient.ref, changed.list_ids, changed.suppressed, moment])
     return _page(
         "unsubscribed",
         recipient,
@@ -91,14 +90,16 @@ def _leave(recipient: Recipient, *, everything: bool) -> str:
 
 def _undo(recipient: Recipient) -> Response | str:
     try:
-        campaign_id, seq, list_ids, suppressed = _undo_box().loads(
+        campaign_id, seq, list_ids, suppressed, moment = _undo_box().loads(
             request.form.get("undo", ""), max_age=int(UNDO_TIME.total_seconds())
         )
-    except BadData:
+    except (BadData, ValueError):
         return _too_late(recipient)
     if (campaign_id, seq) != recipient.ref:
         return _too_late(recipient)
-    come_back(db.session, recipient, Left(tuple(list_ids), suppressed))
+    left = Left(tuple(list_ids), suppressed, datetime.fromisoformat(moment))
+    if not come_back(db.session, recipient, left) and not recipient.receives:
+        return _too_late(recipient)
     return _message(
         recipient.panel_name,
         _("Listo: su suscripción sigue activa"),

@@ -7,10 +7,10 @@ import pytest
 from redis import Redis
 from werkzeug.test import Client
 
+from app.client_address import client_address
 from app.config import Settings
 from app.flow.hit_stream import STREAM
 from app.front import make_application, tracking_application
-from app.web.public.client_address import client_address
 from tests.fixtures.tracking import Sent
 
 

@@ -163,6 +163,23 @@ def test_undo_ends_after_a_quarter_of_an_hour(session: AnySession, public: Clien
     assert standing(session) == (OFF_BOTH, 0)
 
 
+@pytest.mark.parametrize("first", ["lists", "everything"])
+@pytest.mark.parametrize("again", [ONE_CLICK, {"action": "lists"}, {"action": "everything"}])
+def test_an_old_undo_never_reverts_a_newer_unsubscribing(
+    session: AnySession, public: Client, sent: Sent, first: str, again: dict[str, str]
+) -> None:
+    old = {"action": "undo", "undo": undo_token(public.post(f"/u/{sent.token()}", data={"action": first}))}
+    assert public.post(f"/u/{sent.token()}", data=old).status_code == 200
+    assert public.post(f"/u/{sent.token()}", data=old).status_code == 200, "a second click is no error"
+    assert standing(session) == (ON_BOTH, 0)
+    public.post(f"/u/{sent.token()}", data=again)
+    gone = standing(session)
+    assert gone[0] == OFF_BOTH
+    refused = public.post(f"/u/{sent.token()}", data=old)
+    assert (refused.status_code, standing(session)) == (410, gone)
+    assert session.scalar(text("SELECT unsubscribed_at FROM engagement")) is not None
+
+
 def test_undo_of_one_person_does_nothing_for_another(session: AnySession, public: Client, sent: Sent) -> None:
     page = public.post(f"/u/{sent.token()}", data={"action": "lists"})
     public.post(f"/u/{sent.token('luis@example.pe')}", data=ONE_CLICK)
@@ -208,7 +225,7 @@ def test_a_deleted_contact_is_answered_and_one_that_came_back_is_honoured(
     )
     session.commit()
     assert public.post(f"/u/{sent.token()}", data=ONE_CLICK).status_code == 200
-    assert standing(session) == (OFF_BOTH, 0)
+    assert standing(session) == (OFF_BOTH, 1), "suppressed when it left, so that no import mails it again"
 
 
 def test_the_page_shows_panel_and_masked_address_and_loads_nothing_from_elsewhere(public: Client, sent: Sent) -> None:

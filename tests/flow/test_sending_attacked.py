@@ -1,0 +1,291 @@
+"""Attacks on the send path: clocks that jump, statements that overlap, relays that are silent, babble or speak nonsense."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from app.config import Settings
+from app.extensions import db
+from app.flow import batches, outcomes, practice, reconciling, sending
+from app.flow.batches import ClaimedBatch
+from app.flow.sending import MarkedDelivery
+from app.flow.sessions import AnySession
+from app.flow.submission import Answer, AnswerKind
+from app.models import Campaign, Panel
+from app.secrets import seal
+from tests import factories
+from tests.flow.streets import message_id_of, street
+from tests.flow.test_sending import batch_ids, counted, frozen, statuses
+from tests.scripted_relay import Behaviour, ScriptedRelay
+
+__all__ = ["frozen"]
+pytestmark = pytest.mark.usefixtures("watched_statuses")
+
+
+def expire(session: AnySession) -> list[batches.ExpiredBatch]:
+    session.execute(text("UPDATE batch SET lease_expires_at = now() - interval '1 second' WHERE status = 'claimed'"))
+    session.commit()
+    return batches.expire_leases(session)
+
+
+def answers(chunk: list[MarkedDelivery], code: int) -> list[Answer]:
+    return [Answer(seq=d.seq, kind=AnswerKind.REPLIED, code=code, text="x") for d in chunk]
+
+
+def half_unknown(session: AnySession) -> tuple[int, ClaimedBatch, list[MarkedDelivery]]:
+    """The first batch: ten unknown after a killed worker, ten marked by a second worker that holds the claim."""
+    first = batch_ids(session)[0]
+    killed = batches.claim(session, first, worker="killed", lease_seconds=60)
+    assert killed is not None
+    sending.mark(session, killed, relay_id=0, limit=10)
+    expire(session)
+    session.execute(text("UPDATE delivery SET unknown_at = now() - interval '1 minute' WHERE status = 'unknown'"))
+    session.commit()
+    second = batches.claim(session, first, worker="second", lease_seconds=60)
+    assert second is not None
+    chunk = sending.mark(session, second, relay_id=0, limit=250)
+    assert len(chunk) == 10
+    return first, second, chunk
+
+
+def test_recording_and_reconciling_one_batch_at_once_keep_its_counts_true(
+    session: AnySession, settings: Settings, frozen: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _first, second, chunk = half_unknown(session)
+    real, in_record, engine = batches.recount, threading.Event(), db.engine
+
+    def slow(own: AnySession, ids: list[int]) -> None:
+        real(own, ids)
+        if threading.current_thread().name == "worker":
+            in_record.set()
+            time.sleep(1.0)
+
+    monkeypatch.setattr(batches, "recount", slow)
+
+    def work() -> None:
+        with Session(engine) as own:
+            outcomes.record(own, settings, second, chunk, answers(chunk, 250))
+            batches.release(own, second)
+
+    thread = threading.Thread(target=work, name="worker")
+    thread.start()
+    in_record.wait(10)
+    everything = lambda _s, _c, _r, wanted: dict.fromkeys(wanted, "P1")  # noqa: E731
+    reconciling.settle(session, frozen.id, message_id_of=str, ask=everything, grace_seconds=10)
+    thread.join()
+    session.commit()
+    assert statuses(session) == counted(session) == {"accepted": 20, "planned": 40}
+    assert session.scalar(text("SELECT count(*) FROM batch WHERE status = 'done'")) == 1
+
+
+def test_releasing_while_reconciling_defers_forgets_no_retry(
+    session: AnySession, settings: Settings, frozen: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, chunk = half_unknown(session)
+    outcomes.record(session, settings, second, chunk, answers(chunk, 250))
+    real, ready, engine, campaign_id = batches.close_finished, threading.Event(), db.engine, frozen.id
+
+    def slow(own: AnySession, ids: list[int]) -> None:
+        real(own, ids)
+        if threading.current_thread().name == "reconciler":
+            ready.set()
+            time.sleep(1.0)
+
+    monkeypatch.setattr(batches, "close_finished", slow)
+
+    def work() -> None:
+        with Session(engine) as own:
+            reconciling.settle(own, campaign_id, message_id_of=str, ask=lambda *_: {}, grace_seconds=10)
+
+    thread = threading.Thread(target=work, name="reconciler")
+    thread.start()
+    ready.wait(10)
+    batches.release(session, second)
+    thread.join()
+    session.commit()
+    assert first in batches.ring_due(session, window=16, ring_again_seconds=0)
+
+
+@pytest.mark.parametrize("code", [250, 451])
+def test_answer_recorded_after_the_lease_expired_strands_nothing(
+    session: AnySession, settings: Settings, frozen: Campaign, code: int
+) -> None:
+    first = batch_ids(session)[0]
+    slow = batches.claim(session, first, worker="slow", lease_seconds=60)
+    assert slow is not None
+    chunk = sending.mark(session, slow, relay_id=7, limit=250)
+    expire(session)
+    outcomes.record(session, settings, slow, chunk, answers(chunk, code))
+    batches.release(session, slow)
+    row = session.execute(
+        text("SELECT status, next_attempt_at < now() + interval '1 hour' AS is_soon FROM batch WHERE id = :id"),
+        {"id": first},
+    ).one()
+    assert row.status == "done" if code == 250 else row.is_soon
+
+
+def test_unsent_heard_after_the_lease_expired_is_due_again_not_unknown(
+    session: AnySession, settings: Settings, frozen: Campaign
+) -> None:
+    first = batch_ids(session)[0]
+    slow = batches.claim(session, first, worker="slow", lease_seconds=60)
+    assert slow is not None
+    chunk = sending.mark(session, slow, relay_id=7, limit=250)
+    expire(session)
+    unsent = [Answer(seq=d.seq, kind=AnswerKind.NOT_SENT) for d in chunk]
+    outcomes.record(session, settings, slow, chunk, unsent)
+    assert statuses(session) == counted(session) == {"deferred": 20, "planned": 40}
+    assert first in batches.ring_due(session, window=16, ring_again_seconds=0)
+
+
+def test_attempt_that_never_was_does_not_age_a_delivery(
+    session: AnySession, settings: Settings, frozen: Campaign
+) -> None:
+    claim = batches.claim(session, batch_ids(session)[0], worker="one", lease_seconds=60)
+    assert claim is not None
+    chunk = sending.mark(session, claim, relay_id=7, limit=250)
+    outcomes.record(session, settings, claim, chunk, [Answer(seq=d.seq, kind=AnswerKind.NOT_SENT) for d in chunk])
+    assert session.scalar(text("SELECT count(*) FROM delivery WHERE first_attempt_at IS NOT NULL OR attempts > 0")) == 0
+
+
+def test_clock_that_jumps_makes_nobody_get_it_twice(
+    session: AnySession, settings: Settings, panel: Panel, frozen: Campaign
+) -> None:
+    """The database's clock is two minutes ahead of the lease (a suspended machine, an NTP step) in mid-chunk."""
+    small, engine = replace(settings, chunk_size=20), db.engine
+    with ScriptedRelay(default=Behaviour(delay_seconds=0.4)) as relay:
+        row = factories.relay(session, panel, relay.port)
+        first = batch_ids(session)[0]
+
+        def work() -> None:
+            with Session(engine) as own:
+                sending.send_batch(own, street(small), first)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        while not relay.stored:
+            time.sleep(0.05)
+        [expired] = expire(session)
+        assert expired.id == first
+        waiting = {"grace_seconds": 3, "relay_ids": [row.id]}
+        assert reconciling.campaigns_with_unknown(session, **waiting) == [], "the grace counts from now"
+        thread.join()  # It notices within a second that the claim is gone, and records what it heard.
+        time.sleep(3.5)
+        reconciling.settle(
+            session,
+            frozen.id,
+            message_id_of=lambda seq: message_id_of(settings, frozen, seq),
+            ask=lambda _s, _c, _r, wanted: {mid: "Q" for mid in relay.message_ids() if mid in wanted},
+            grace_seconds=3,
+        )
+        assert first in batches.ring_due(session, window=16, ring_again_seconds=0)
+        sending.send_batch(session, street(small), first)
+        assert len(relay.message_ids()) == len(set(relay.message_ids())) == 20
+
+
+@contextmanager
+def server(serve) -> Iterator[int]:  # type: ignore[no-untyped-def]
+    """A listener on the loopback that gives each connection to ``serve``; yields its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                sock, _address = listener.accept()
+                threading.Thread(target=quietly, args=(sock,), daemon=True).start()
+
+    def quietly(sock: socket.socket) -> None:
+        with suppress(OSError):
+            serve(sock)
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.close()
+
+
+def never_greets(sock: socket.socket) -> None:
+    time.sleep(30)
+
+
+def greets_without_end(sock: socket.socket) -> None:
+    while True:
+        sock.sendall(b"220-" + b"x" * 400 + b"\r\n")
+
+
+def asks_nonsense(sock: socket.socket) -> None:
+    sock.sendall(b"220 x\r\n")
+    for line in sock.makefile("rb"):
+        verb = line[:4].upper()
+        reply = b"250-x\r\n250 AUTH CRAM-MD5\r\n" if verb == b"EHLO" else b"334 abcde\r\n"
+        sock.sendall(reply)
+
+
+@pytest.mark.parametrize("serve", [never_greets, greets_without_end, asks_nonsense])
+def test_relay_that_never_becomes_usable_leaves_everybody_planned(
+    session: AnySession, settings: Settings, panel: Panel, frozen: Campaign, serve
+) -> None:
+    with server(serve) as port:
+        row = factories.relay(session, panel, port, username="u")
+        row.password_encrypted = seal(settings, "p")
+        session.commit()
+        quick = replace(settings, smtp_timeout_seconds=3)
+        started = time.monotonic()
+        sending.send_batch(session, street(quick), batch_ids(session)[0])
+        assert time.monotonic() - started < 15
+    assert statuses(session) == counted(session) == {"planned": 60}
+    assert session.scalar(text("SELECT relay_failures FROM campaign")) == 1
+
+
+def test_reply_that_drips_is_silence(session: AnySession, settings: Settings, panel: Panel, frozen: Campaign) -> None:
+    def drips(sock: socket.socket) -> None:
+        sock.sendall(b"220 x\r\n")
+        file = sock.makefile("rb")
+        file.readline()
+        sock.sendall(b"250-x\r\n250 PIPELINING\r\n")
+        file.readline()
+        while True:
+            sock.sendall(b"250-w\r\n")
+            time.sleep(0.3)
+
+    with server(drips) as port:
+        factories.relay(session, panel, port, connections=1)
+        quick = replace(settings, smtp_timeout_seconds=2, chunk_size=2)
+        started = time.monotonic()
+        sending.send_batch(session, street(quick), batch_ids(session)[0])
+        assert time.monotonic() - started < 25
+    assert statuses(session)["unknown"] == statuses(session)["sending"] == 0
+
+
+def test_mailbox_is_not_emptied_while_an_answer_is_open(
+    session: AnySession, settings: Settings, panel: Panel, frozen: Campaign
+) -> None:
+    half_unknown(session)
+    session.execute(text("UPDATE campaign SET status = 'paused'"))
+    session.commit()
+    with pytest.raises(practice.MailboxInUse):
+        practice.clear(session, panel.id)
+
+
+@pytest.mark.parametrize("as_accepted", [True, False])
+def test_person_settles_what_a_relay_without_memory_left_unknown(
+    session: AnySession, settings: Settings, panel: Panel, frozen: Campaign, as_accepted: bool
+) -> None:
+    with ScriptedRelay({"p4@example.pe": Behaviour(drop="stored")}) as relay:
+        factories.relay(session, panel, relay.port)
+        for batch_id in batch_ids(session):
+            sending.send_batch(session, street(settings), batch_id)
+    other = factories.panel(session, "otra")
+    assert reconciling.settle_by_hand(session, other.id, frozen.id, as_accepted=as_accepted) == 0
+    assert reconciling.settle_by_hand(session, panel.id, frozen.id, as_accepted=as_accepted) == 1
+    wanted = {"accepted": 60} if as_accepted else {"accepted": 59, "failed": 1}
+    assert statuses(session) == counted(session) == wanted
+    assert outcomes.finish_campaigns(session) == [frozen.id]
