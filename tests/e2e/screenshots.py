@@ -129,7 +129,7 @@ class Photographer:
         deadline = time.monotonic() + 180
         while self.clerk.figures()["accepted"] < PEOPLE * 0.6 and time.monotonic() < deadline:
             time.sleep(0.5)
-        self.shoot("envio-en-vivo")
+        self.shoot("en-vivo")
         with self.phone():
             self.shoot("celular-envio")
             self.clerk.page.goto(f"{self.place.url}/p/empleo/")
