@@ -158,7 +158,9 @@ class Photographer:
 
 def furnish(place: Place) -> None:
     """The first log-in has been put right, and the other panels have had their day."""
-    db.session.execute(text("UPDATE user_account SET name = 'Elena Muestra', password_is_generated = false WHERE is_administrator"))
+    db.session.execute(
+        text("UPDATE user_account SET name = 'Elena Muestra', password_is_generated = false WHERE is_administrator")
+    )
     db.session.execute(text("DELETE FROM campaign_list; DELETE FROM campaign"))
     db.session.commit()
     settings = place.stage.app.extensions["settings"]
