@@ -53,7 +53,12 @@ def main() -> int:
         return 1
     PICTURES.mkdir(parents=True, exist_ok=True)
     # Batches and chunks as in production; the retries are to be seen waiting.
-    environment = {"BATCH_SIZE": "500", "CHUNK_SIZE": "25", "FIRST_RETRY_SECONDS": "60", "MAX_RETRY_WAIT_SECONDS": "600"}
+    environment = {
+        "BATCH_SIZE": "500",
+        "CHUNK_SIZE": "25",
+        "FIRST_RETRY_SECONDS": "60",
+        "MAX_RETRY_WAIT_SECONDS": "600",
+    }
     with (
         tempfile.TemporaryDirectory(prefix="chaski-pictures-") as directory,
         running_place(Path(directory), environment | {"ORGANISATION_NAME": "Ministerio de Ejemplo"}) as place,
@@ -117,7 +122,9 @@ class Photographer:
         self.page.get_by_text("Guardado.").wait_for()
         self.page.get_by_role("button", name="Cerrar").click()
         self.page.get_by_label("Asunto").scroll_into_view_if_needed()
-        self.page.evaluate("window.scrollTo(0, document.getElementById('subject').getBoundingClientRect().top + scrollY - 190)")
+        self.page.evaluate(
+            "window.scrollTo(0, document.getElementById('subject').getBoundingClientRect().top + scrollY - 190)"
+        )
         self.shoot("editor")
         self.clerk.save("Guardar y revisar")
         self.page.get_by_role("button", name="Cerrar").click()
@@ -158,7 +165,9 @@ class Photographer:
 
 def furnish(place: Place) -> None:
     """The first log-in has been put right, and the other panels have had their day."""
-    db.session.execute(text("UPDATE user_account SET name = 'Elena Muestra', password_is_generated = false WHERE is_administrator"))
+    db.session.execute(
+        text("UPDATE user_account SET name = 'Elena Muestra', password_is_generated = false WHERE is_administrator")
+    )
     db.session.execute(text("DELETE FROM campaign_list; DELETE FROM campaign"))
     db.session.commit()
     settings = place.stage.app.extensions["settings"]
@@ -238,7 +247,8 @@ def send_in_the_past(place: Place) -> None:
     db.session.execute(text("DELETE FROM campaign_sample WHERE campaign_id = :id"), {"id": campaign.id})
     db.session.commit()
     accepted = db.session.scalars(
-        text("SELECT seq FROM delivery WHERE campaign_id = :id AND status = 'accepted' ORDER BY seq"), {"id": campaign.id}
+        text("SELECT seq FROM delivery WHERE campaign_id = :id AND status = 'accepted' ORDER BY seq"),
+        {"id": campaign.id},
     ).all()
     events.record_hits(db.session, list(reactions(campaign.id, list(accepted), began)))
     soon = datetime.now(UTC) + timedelta(days=5)
@@ -262,7 +272,9 @@ def reactions(campaign_id: int, sequence: list[int], began: datetime) -> Iterato
             yield hit(campaign_id, seq, EventKind.CLICK, at + timedelta(seconds=chance.randint(5, 90)), chance, link)
 
 
-def hit(campaign_id: int, seq: int, kind: EventKind, at: datetime, chance: random.Random, link: int | None = None) -> Hit:
+def hit(
+    campaign_id: int, seq: int, kind: EventKind, at: datetime, chance: random.Random, link: int | None = None
+) -> Hit:
     return Hit(f"{chance.getrandbits(96):024x}", kind, campaign_id, seq, link, at, None, "")
 
 
