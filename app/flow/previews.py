@@ -151,8 +151,14 @@ def neighbours(
 
 
 def _reachable(panel_id: int, list_ids: list[int]) -> Select[Contact]:
-    statement = select(Contact).where(Contact.panel_id == panel_id)
+    statement = select(Contact).where(Contact.panel_id == panel_id, ~_is_suppressed(panel_id))
     return statement.where(_is_subscribed(list_ids)) if list_ids else statement
+
+
+def _is_suppressed(panel_id: int) -> ColumnElement[bool]:
+    return exists().where(
+        Suppression.email == Contact.email, or_(Suppression.panel_id == panel_id, Suppression.panel_id.is_(None))
+    )
 
 
 def _is_subscribed(list_ids: list[int]) -> ColumnElement[bool]:

@@ -78,12 +78,16 @@ class Photographer:
         self.directory = directory
         self.clerk = Clerk(page, lambda _page, _name: None)
 
-    def shoot(self, name: str) -> None:
+    def shoot(self, name: str, height: int = DESK["height"]) -> None:
+        if self.page.viewport_size != PHONE:
+            self.page.set_viewport_size({**DESK, "height": height})
         self.page.wait_for_load_state("networkidle")
         self.page.mouse.move(0, 0)
         self.page.evaluate("document.activeElement.blur()")
         picture = PICTURES / f"{name}.png"
         self.page.screenshot(path=picture, animations="disabled")
+        if self.page.viewport_size != PHONE:
+            self.page.set_viewport_size(DESK)
         size = picture.stat().st_size
         print(f"{picture.name}: {size // 1000} kB")  # noqa: T201
         if size > MAX_BYTES:
@@ -136,8 +140,9 @@ class Photographer:
         deadline = time.monotonic() + 180
         while self.clerk.figures()["accepted"] < PEOPLE * 0.6 and time.monotonic() < deadline:
             time.sleep(0.5)
-        self.shoot("en-vivo")
+        self.shoot("en-vivo", height=960)
         with self.phone():
+            self.page.evaluate("window.scrollTo(0, 172)")
             self.shoot("celular-envio")
             self.clerk.page.goto(f"{self.place.url}/p/empleo/")
             self.shoot("celular-inicio")
@@ -153,11 +158,12 @@ class Photographer:
         self.page.get_by_role("heading", name="Por dominio del destinatario").wait_for()
         self.shoot("informe")
         self.page.get_by_role("heading", name="Aperturas y clics en el tiempo").scroll_into_view_if_needed()
-        self.page.evaluate("document.querySelector('[data-plot]').scrollIntoView({block: 'center'})")
+        self.page.evaluate(
+            "window.scrollTo(0, document.querySelector('[data-plot]').getBoundingClientRect().top + scrollY - 380)"
+        )
         self.shoot("informe-en-el-tiempo")
         self.clerk.open_mail_to(people.person(7).email, "vacantes le esperan")
-        self.page.evaluate("window.scrollTo(0, 120)")
-        self.shoot("buzon-de-practica")
+        self.shoot("buzon-de-practica", height=900)
 
 
 # What was there before.
@@ -178,8 +184,13 @@ def furnish(place: Place) -> None:
     panel = db.session.scalars(select(Panel).where(Panel.slug == "prensa")).one()
     content = content_of(crowd(panel, 420), "Nota de prensa")
     campaign = campaigns.create_campaign(db.session, settings, panel.id, content)
-    campaigns.schedule_campaign(db.session, settings, panel.id, campaign.id, at=datetime.now(UTC) + timedelta(hours=19))
+    campaigns.schedule_campaign(db.session, settings, panel.id, campaign.id, at=ten_o_clock(days=1))
     db.session.commit()
+
+
+def ten_o_clock(*, days: int) -> datetime:
+    """In Lima."""
+    return (datetime.now(UTC) + timedelta(days=days)).replace(hour=15, minute=0, second=0, microsecond=0)
 
 
 def crowd(panel: Panel, size: int) -> MailingList:
@@ -207,7 +218,7 @@ def crowd(panel: Panel, size: int) -> MailingList:
 def content_of(mailing_list: MailingList, name: str) -> CampaignContent:
     return CampaignContent(
         name=name,
-        subject="{{ nombre|default('Buenos días') }}: novedades de la semana",
+        subject="Convocatorias y ferias de esta semana",
         from_name="Bolsa de empleo",
         from_email="noticias@boletin.example.gob.pe",
         html='<h1>Novedades</h1><p><a href="https://example.pe/convocatorias">Ver las convocatorias</a></p>'
@@ -251,9 +262,15 @@ def send_in_the_past(place: Place) -> None:
         {"id": campaign.id},
     ).all()
     events.record_hits(db.session, list(reactions(campaign.id, list(accepted), began)))
-    soon = datetime.now(UTC) + timedelta(days=5)
+    db.session.execute(
+        text(
+            "UPDATE engagement SET unsubscribed_at = first_click_at + interval '1 minute' "
+            "WHERE campaign_id = :id AND first_click_at IS NOT NULL AND seq % 43 = 0"
+        ),
+        {"id": campaign.id},
+    )
     later = campaigns.create_campaign(db.session, settings, panel.id, content_of(mailing_list, "Taller de currículum"))
-    campaigns.schedule_campaign(db.session, settings, panel.id, later.id, at=soon.replace(hour=14, minute=0))
+    campaigns.schedule_campaign(db.session, settings, panel.id, later.id, at=ten_o_clock(days=5))
     db.session.commit()
 
 
@@ -266,7 +283,8 @@ def reactions(campaign_id: int, sequence: list[int], began: datetime) -> Iterato
         at = began + timedelta(hours=min(45.5, chance.expovariate(1 / 9)))
         if (at - timedelta(hours=5)).hour < 6 and chance.random() < 0.85:
             at = min(at + timedelta(hours=7), datetime.now(UTC))
-        yield hit(campaign_id, seq, EventKind.OPEN, at, chance)
+        for _again in range(chance.choice((1, 1, 1, 2, 3))):
+            yield hit(campaign_id, seq, EventKind.OPEN, at, chance)
         if chance.random() < 0.22:
             link = 0 if chance.random() < 0.7 else 1
             yield hit(campaign_id, seq, EventKind.CLICK, at + timedelta(seconds=chance.randint(5, 90)), chance, link)

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from flask_babel import format_decimal, to_user_timezone
+from flask_babel import to_user_timezone
 
 from app.flow.reports import Point
+from app.web.formats import number
 
 
 def plot_moment(moment: datetime) -> int:
@@ -21,4 +22,4 @@ def plot_points(points: Iterable[Point]) -> list[list[int]]:
 
 def rate(per_second: float | None) -> str:
     """``1.250``, ``3,4``; a dash where it isn't known."""
-    return "—" if per_second is None else format_decimal(round(per_second, 1 if per_second < 100 else 0))
+    return "—" if per_second is None else number(round(per_second, 1 if per_second < 100 else 0))
