@@ -159,7 +159,7 @@ class Clerk:
         self.button("Buscar").click()
         self.page.locator("li").filter(has_text=email).get_by_role("link").click()
         self.page.get_by_text(email).first.wait_for()
-        return self.page.frame_locator("iframe.mail-frame-page")
+        return self.page.frame_locator("iframe.mail-frame")
 
     def prove(self, address: str) -> None:
         """Until the test mail is in the practice mailbox, and shown there."""
