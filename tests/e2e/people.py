@@ -66,7 +66,7 @@ def write_sheet(path: Path, ordinary: int) -> Sheet:
     people = [person(number) for number in range(1, ordinary + 1)]
     people += [Person(email, "Buzón de Práctica", "Lima", "Cocina") for email in (*BOUNCING, *DEFERRED_TWICE)]
     rows = [one.row for one in people]
-    rows.insert(3, (SUPPRESSED, "No Escribir", "Lima", "Cocina"))
+    rows.insert(3, (SUPPRESSED, "Elsa Reservada Ejemplo", "Lima", "Cocina"))
     for position, row in enumerate(INVALID):
         rows.insert(position * 5, row)
     repeated = [(people[0].email.upper(), "Otra Vez", "Lima", "Cocina"), people[1].row]

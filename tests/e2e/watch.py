@@ -61,7 +61,7 @@ class Watch:
 def problems_of(page: "Page") -> list[str]:
     facts: dict[str, Any] = page.evaluate(FACTS)
     problems = [] if facts["title"] else ["no title"]
-    if facts["language"] not in ("es", "en"):
+    if facts["language"] not in ("es-PE", "es", "en"):
         problems.append(f"language: {facts['language']!r}")
     if facts["headings"] != 1:
         problems.append(f"{facts['headings']} first headings")
