@@ -451,7 +451,7 @@ class TestWatching:
         page = manager.get(f"{BASE}/{running.id}").text
         assert "2 personas no lo recibirán" in page
         done = manager.post(f"{BASE}/{running.id}/cancelar", follow_redirects=True).text
-        assert "2 personas no la recibirán" in done
+        assert "Personas que no la recibirán: 2" in done
 
     def test_campaign_that_paused_itself_says_why_and_what_to_do(self, manager, session, running):
         running.status = CampaignStatus.PAUSED

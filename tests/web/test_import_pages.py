@@ -64,7 +64,7 @@ def test_the_whole_way_of_a_file(session, settings, person):
     assert "En cola" in person.text(f"/imports/{job.id}")
     imports.analyse(session, settings, job.id)
     review = person.text(f"/imports/{job.id}")
-    assert "Importar 2 contactos en “Feria laboral”" in review
+    assert "Importar 2 contactos en «Feria laboral»" in review
     assert "1 fila no se importa." in review
     assert session.scalar(select(func.count()).select_from(MailingList)) == 0
     person.post(f"/imports/{job.id}/confirm")
