@@ -46,8 +46,8 @@ STATES = {
     "imports.rows": slice(5, 6),
 }  # fmt: skip
 VARIANTS = {
-    "practice.message": ("vista=texto", "vista=cabeceras", "vista=fuente"),
-    "campaigns.people": ("estado=bounced", "q=nadie"),
+    "practice.message": ("view=text", "view=headers", "view=source"),
+    "campaigns.people": ("status=bounced", "q=nadie"),
     "imports.rows": ("outcome=invalid", "outcome=duplicate"),
     "lists.index": ("archived=1",),
     "contacts.index": ("q=nadie",),
@@ -151,7 +151,7 @@ def test_page_that_does_not_exist_is_one_too(
 ) -> None:
     enter(context, site, client, bob)
     page = context.new_page()
-    answer = page.goto("/p/empleo/campanas/999999")
+    answer = page.goto("/p/empleo/campaigns/999999")
     assert answer is not None
     assert answer.status == 404
     for width in WIDTHS:

@@ -69,7 +69,7 @@ def objections(page) -> list[str]:
 
 
 def test_field_is_inserted_where_the_cursor_is_and_the_preview_follows(page, draft):
-    page.goto(f"campanas/{draft.id}/editar")
+    page.goto(f"campaigns/{draft.id}/edit")
     page.fill("#subject", "Hola ")
     page.focus("#subject")
     page.keyboard.press("End")
@@ -86,7 +86,7 @@ def test_field_is_inserted_where_the_cursor_is_and_the_preview_follows(page, dra
 
 
 def test_script_in_the_mail_does_not_run_in_the_preview(page, draft):
-    page.goto(f"campanas/{draft.id}/editar")
+    page.goto(f"campaigns/{draft.id}/edit")
     page.fill("#html", "<p id=here>antes</p><script>document.getElementById('here').textContent = 'corrió'</script>")
     frame = page.frame_locator("[data-preview] iframe:not(.is-loading)")
     frame.locator("#here").wait_for(timeout=5000)
@@ -95,8 +95,8 @@ def test_script_in_the_mail_does_not_run_in_the_preview(page, draft):
 
 
 def test_preview_leaves_no_trace_in_the_browsers_history(page, draft):
-    page.goto("campanas")
-    page.goto(f"campanas/{draft.id}/editar")
+    page.goto("campaigns")
+    page.goto(f"campaigns/{draft.id}/edit")
     length = page.evaluate("history.length")
     for number in range(3):
         page.fill("#html", f"<p>versión {number}</p>")
@@ -107,15 +107,15 @@ def test_preview_leaves_no_trace_in_the_browsers_history(page, draft):
 def test_leaving_with_unsaved_changes_asks_first_and_saving_does_not(page, draft):
     asked: list[str] = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
-    page.goto(f"campanas/{draft.id}/editar")
-    page.goto("campanas")
+    page.goto(f"campaigns/{draft.id}/edit")
+    page.goto("campaigns")
     assert asked == []
-    page.goto(f"campanas/{draft.id}/editar")
+    page.goto(f"campaigns/{draft.id}/edit")
     page.fill("#name", "Otro nombre")
     assert page.locator("[data-unsaved]").is_visible()
-    page.goto("campanas")
+    page.goto("campaigns")
     assert asked == ["beforeunload"]
-    page.goto(f"campanas/{draft.id}/editar")
+    page.goto(f"campaigns/{draft.id}/edit")
     page.fill("#name", "Otro nombre")
     page.click("button:has-text('Guardar') >> nth=0")
     page.locator("text=Guardado.").wait_for()
@@ -123,7 +123,7 @@ def test_leaving_with_unsaved_changes_asks_first_and_saving_does_not(page, draft
 
 
 def test_broken_template_brings_the_cursor_to_its_place(page, draft):
-    page.goto(f"campanas/{draft.id}/editar")
+    page.goto(f"campaigns/{draft.id}/edit")
     page.fill("#html", "<p>uno</p>\n<p>dos {{ nombr }}</p>")
     page.click("button:has-text('Guardar') >> nth=0")
     page.locator("#html-error").wait_for()
@@ -134,7 +134,7 @@ def test_broken_template_brings_the_cursor_to_its_place(page, draft):
 
 def test_from_writing_to_scheduled_by_hand(page, session, people):
     page.on("dialog", lambda dialog: dialog.accept())
-    page.goto("campanas")
+    page.goto("campaigns")
     page.click("text=Escribir la primera campaña")
     page.fill("#name", "Feria de noviembre")
     page.fill("#from_name", "Bolsa de empleo")
@@ -159,7 +159,7 @@ def test_from_writing_to_scheduled_by_hand(page, session, people):
 def test_live_page_moves_by_itself_and_shows_the_plot(page, session, draft):
     ledger.freeze(session, draft, ["planned"] * 8)
     reports.sample(session, draft.id)
-    page.goto(f"campanas/{draft.id}")
+    page.goto(f"campaigns/{draft.id}")
     assert page.locator("#f-waiting").text_content() == "8"
     session.execute(
         text("UPDATE delivery SET status = 'accepted' WHERE campaign_id = :c AND seq <= 4"), {"c": draft.id}
@@ -188,9 +188,9 @@ def test_no_page_scrolls_sideways_or_breaks_a_rule_of_accessibility(page, sessio
     session.commit()
     page.set_viewport_size({"width": width, "height": 800})
     paths = [
-        "campanas", "campanas?q=zzz", "campanas/nueva", f"campanas/{draft.id}/editar", f"campanas/{draft.id}/previa",
-        f"campanas/{draft.id}/revisar", f"campanas/{done.id}", f"campanas/{paused.id}", f"campanas/{done.id}/informe",
-        f"campanas/{done.id}/destinatarios", f"campanas/{done.id}/destinatarios/1",
+        "campaigns", "campaigns?q=zzz", "campaigns/new", f"campaigns/{draft.id}/edit", f"campaigns/{draft.id}/preview",
+        f"campaigns/{draft.id}/review", f"campaigns/{done.id}", f"campaigns/{paused.id}", f"campaigns/{done.id}/report",
+        f"campaigns/{done.id}/recipients", f"campaigns/{done.id}/recipients/1",
     ]  # fmt: skip
     for path in paths:
         page.goto(path)

@@ -12,7 +12,7 @@ from flask import g
 
 from app.web.scope import panel_blueprint
 
-blueprint = panel_blueprint("campaigns", __name__, prefix="/campanas")
+blueprint = panel_blueprint("campaigns", __name__, prefix="/campaigns")
 
 from app.web.campaigns import plots, sending, sentences, watching, writing  # noqa: E402  # they hang their routes on it
 

@@ -30,7 +30,7 @@ SEPARATORS = re.compile(r"[\s,;]+")
 # Looking.
 
 
-@blueprint.get("/<int:campaign_id>/previa")
+@blueprint.get("/<int:campaign_id>/preview")
 def preview(campaign_id: int) -> str:
     campaign = get_or_404(Campaign, campaign_id)
     list_ids = [row.id for row in campaign.lists]
@@ -53,7 +53,7 @@ def preview(campaign_id: int) -> str:
     )
 
 
-@blueprint.get("/<int:campaign_id>/previa/mensaje")
+@blueprint.get("/<int:campaign_id>/preview/message")
 def preview_frame(campaign_id: int) -> Response:
     """The HTML part alone, for the frame."""
     campaign = get_or_404(Campaign, campaign_id)
@@ -65,7 +65,7 @@ def preview_frame(campaign_id: int) -> Response:
 
 def chosen_contact(campaign: Campaign) -> Contact | None:
     """The one asked for, else the first whom the lists reach; 404 for one who isn't of this panel."""
-    wanted = request.args.get("contacto", type=int)
+    wanted = request.args.get("contact", type=int)
     if wanted is not None:
         get_or_404(Contact, wanted)
     return previews.contact_for_preview(db.session, g.panel.id, [row.id for row in campaign.lists], wanted)
@@ -78,7 +78,7 @@ def rendered(campaign: Campaign, contact: Contact | None) -> tuple[Preview | Non
         return None, problem_sentence(problem)
 
 
-@blueprint.post("/<int:campaign_id>/prueba")
+@blueprint.post("/<int:campaign_id>/proof")
 @requires(Role.EDITOR)
 def prove(campaign_id: int) -> Response:
     """Queue test sends."""
@@ -95,10 +95,10 @@ def prove(campaign_id: int) -> Response:
         flash(_("La prueba está en cola para %(to)s.", to=", ".join(proof.email for proof in queued)), "success")
     except CampaignProblem as problem:
         flash(problem_sentence(problem), "danger")
-    return redirect(url_for("campaigns.preview", campaign_id=campaign_id, contacto=contact_id, _anchor="pruebas"))
+    return redirect(url_for("campaigns.preview", campaign_id=campaign_id, contact=contact_id, _anchor="proofs"))
 
 
-@blueprint.get("/<int:campaign_id>/pruebas")
+@blueprint.get("/<int:campaign_id>/proofs")
 def proofs(campaign_id: int) -> str:
     """The state of the test sends, fetched again and again by the page."""
     campaign = get_or_404(Campaign, campaign_id)
@@ -113,11 +113,11 @@ def proof_facts(campaign: Campaign) -> dict[str, object]:
 # Sending.
 
 
-@blueprint.get("/<int:campaign_id>/revisar")
+@blueprint.get("/<int:campaign_id>/review")
 @requires(Role.EDITOR)
 def review(campaign_id: int) -> str | Response:
     campaign = get_or_404(Campaign, campaign_id)
-    if campaign.status in campaigns.WRITABLE and "completo" not in request.args and takes_long(db.session, campaign):
+    if campaign.status in campaigns.WRITABLE and "whole" not in request.args and takes_long(db.session, campaign):
         return render_template("campaigns/review_later.html", campaign=campaign)
     return review_page(campaign, ScheduleForm())
 
@@ -134,7 +134,7 @@ def review_page(campaign: Campaign, form: ScheduleForm) -> str | Response:
     )
 
 
-@blueprint.post("/<int:campaign_id>/enviar")
+@blueprint.post("/<int:campaign_id>/send")
 @requires(Role.MANAGER)
 def send_now(campaign_id: int) -> str | Response:
     campaign = get_or_404(Campaign, campaign_id)
@@ -146,7 +146,7 @@ def send_now(campaign_id: int) -> str | Response:
     return redirect_to("show", campaign_id)
 
 
-@blueprint.post("/<int:campaign_id>/programar")
+@blueprint.post("/<int:campaign_id>/schedule")
 @requires(Role.MANAGER)
 def schedule(campaign_id: int) -> str | Response:
     campaign = get_or_404(Campaign, campaign_id)
@@ -175,25 +175,25 @@ def refused(campaign_id: int, problem: CampaignProblem) -> Response:
     return redirect_to("review" if is_draft else "show", campaign_id)
 
 
-@blueprint.post("/<int:campaign_id>/borrador")
+@blueprint.post("/<int:campaign_id>/unschedule")
 @requires(Role.MANAGER)
 def unschedule(campaign_id: int) -> Response:
     return act(campaign_id, campaigns.unschedule_campaign, _("Volvió a ser un borrador: nada se enviará."), "edit")
 
 
-@blueprint.post("/<int:campaign_id>/pausar")
+@blueprint.post("/<int:campaign_id>/pause")
 @requires(Role.MANAGER)
 def pause(campaign_id: int) -> Response:
     return act(campaign_id, campaigns.pause_campaign, _("En pausa. Lo que ya salió no se puede detener."))
 
 
-@blueprint.post("/<int:campaign_id>/reanudar")
+@blueprint.post("/<int:campaign_id>/resume")
 @requires(Role.MANAGER)
 def resume(campaign_id: int) -> Response:
     return act(campaign_id, campaigns.resume_campaign, _("El envío continúa donde estaba."))
 
 
-@blueprint.post("/<int:campaign_id>/cancelar")
+@blueprint.post("/<int:campaign_id>/cancel")
 @requires(Role.MANAGER)
 def cancel(campaign_id: int) -> Response:
     campaign = get_or_404(Campaign, campaign_id)

@@ -28,7 +28,7 @@ def show(campaign_id: int) -> str | Response:
     return render_template("campaigns/show.html", campaign=campaign, **live_facts(campaign))
 
 
-@blueprint.get("/<int:campaign_id>/estado")
+@blueprint.get("/<int:campaign_id>/live")
 def live(campaign_id: int) -> str:
     """The moving part of the live page, fetched every two seconds."""
     campaign = get_or_404(Campaign, campaign_id)
@@ -48,12 +48,12 @@ def live_facts(campaign: Campaign) -> dict[str, Any]:
     }
 
 
-@blueprint.get("/<int:campaign_id>/informe")
+@blueprint.get("/<int:campaign_id>/report")
 def report(campaign_id: int) -> str | Response:
     campaign = get_or_404(Campaign, campaign_id)
     if campaign.frozen_on is None:
         return redirect_to("show", campaign_id)
-    is_whole = request.args.get("completo") == "1"
+    is_whole = request.args.get("whole") == "1"
     return render_template(
         "campaigns/report.html",
         campaign=campaign,
@@ -67,7 +67,7 @@ def report(campaign_id: int) -> str | Response:
     )
 
 
-@blueprint.get("/<int:campaign_id>/informe/detalle")
+@blueprint.get("/<int:campaign_id>/report/detail")
 def report_detail(campaign_id: int) -> str:
     """What takes reading the whole ledger; fetched after the page stands."""
     campaign = get_or_404(Campaign, campaign_id)
@@ -79,12 +79,12 @@ def detail_facts(campaign: Campaign) -> dict[str, Any]:
     return {"span_seconds": seconds, "spans": spans, "domains": reports.by_domain(db.session, campaign)}
 
 
-@blueprint.get("/<int:campaign_id>/destinatarios")
+@blueprint.get("/<int:campaign_id>/recipients")
 def people(campaign_id: int) -> str | Response:
     campaign = get_or_404(Campaign, campaign_id)
     if campaign.frozen_on is None:
         return redirect_to("show", campaign_id)
-    chosen, query = request.args.get("estado", ""), request.args.get("q", "")
+    chosen, query = request.args.get("status", ""), request.args.get("q", "")
     page = page_by_key(
         recipients.recipients(db.session, campaign, chosen=chosen, query=query),
         sorts={"seq": Delivery.seq},
@@ -101,7 +101,7 @@ def people(campaign_id: int) -> str | Response:
     )
 
 
-@blueprint.get("/<int:campaign_id>/destinatarios/<int:seq>")
+@blueprint.get("/<int:campaign_id>/recipients/<int:seq>")
 def person(campaign_id: int, seq: int) -> str:
     campaign = get_or_404(Campaign, campaign_id)
     found = recipients.recipient(db.session, campaign, seq)
@@ -113,7 +113,7 @@ def person(campaign_id: int, seq: int) -> str:
 # Download.
 
 
-@blueprint.get("/<int:campaign_id>/destinatarios.csv")
+@blueprint.get("/<int:campaign_id>/recipients.csv")
 def download(campaign_id: int) -> Response:
     """All recipients as a file for spreadsheets, streamed."""
     campaign = get_or_404(Campaign, campaign_id)

@@ -47,14 +47,14 @@ def index() -> str:
     )
 
 
-@blueprint.route("/nueva", methods=["GET", "POST"])
+@blueprint.route("/new", methods=["GET", "POST"])
 @requires(Role.EDITOR)
 def new() -> str | Response:
     form = CampaignForm(html=STARTER.read_text(encoding="utf-8")) if request.method == "GET" else CampaignForm()
     return edit_form(form, None)
 
 
-@blueprint.route("/<int:campaign_id>/editar", methods=["GET", "POST"])
+@blueprint.route("/<int:campaign_id>/edit", methods=["GET", "POST"])
 @requires(Role.EDITOR)
 def edit(campaign_id: int) -> str | Response:
     campaign = get_or_404(Campaign, campaign_id)
@@ -109,7 +109,7 @@ def render_editor(form: CampaignForm, campaign: Campaign | None) -> str:
     )
 
 
-@blueprint.get("/listas")
+@blueprint.get("/list-sizes")
 @requires(Role.EDITOR)
 def list_sizes() -> str:
     """How many people each list reaches: counted after the editor stands, since that reads every subscription."""
@@ -134,7 +134,7 @@ def merge_fields() -> list[tuple[str, str]]:
     return [(names, _("Nombre")), (EMAIL_FIELD, _("Correo")), *((key, labels[key]) for key in custom), *ends]
 
 
-@blueprint.post("/vista-previa")
+@blueprint.post("/live-preview")
 @requires(Role.EDITOR)
 def live_preview() -> Response:
     """The HTML being written, with a real contact's values, for the frame beside the editor; problems in its place."""
@@ -154,7 +154,7 @@ def mail_response(html: str) -> Response:
     return response
 
 
-@blueprint.post("/texto")
+@blueprint.post("/text-part")
 @requires(Role.EDITOR)
 def text_part() -> Response:
     """The text part that this HTML would get."""
@@ -164,7 +164,7 @@ def text_part() -> Response:
     return Response(previews.text_of(content.html), mimetype="text/plain")
 
 
-@blueprint.post("/<int:campaign_id>/duplicar")
+@blueprint.post("/<int:campaign_id>/duplicate")
 @requires(Role.EDITOR)
 def duplicate(campaign_id: int) -> Response:
     source = get_or_404(Campaign, campaign_id)
@@ -174,7 +174,7 @@ def duplicate(campaign_id: int) -> Response:
     return redirect_to("edit", copy.id)
 
 
-@blueprint.post("/<int:campaign_id>/eliminar")
+@blueprint.post("/<int:campaign_id>/delete")
 @requires(Role.EDITOR)
 def delete(campaign_id: int) -> Response:
     campaign = get_or_404(Campaign, campaign_id)
