@@ -17,11 +17,14 @@ from sqlalchemy import select
 
 from app.current import current_settings
 from app.extensions import db
-from app.flow import campaigns, lists, previews, reports
+from app.flow import campaigns, lists, previews, reconciling, reports
 from app.flow.campaign_content import CampaignContent
 from app.flow.campaigns import CampaignProblem, ContentRefused, NotReady
-from app.models import Campaign, CampaignStatus, Panel
-from app.web.campaigns.sentences import content_sentence, problem_sentence, status_name
+from app.flow.reconciling import Settlement
+from app.models import Campaign, CampaignStatus, Panel, PauseReason
+from app.web.campaigns.causes import pause_cause
+from app.web.campaigns.sentences import content_sentence, problem_sentence
+from app.web.campaigns.statuses import status_name
 
 group = AppGroup("campaign", help="Campaigns: create, schedule, watch.")
 panel_option = click.option("--panel", "slug", required=True, help="Slug of the panel.")
@@ -122,7 +125,7 @@ def schedule(campaign_id: int, at: str | None, as_json: bool) -> None:
 @told
 def pause(campaign_id: int, as_json: bool) -> None:
     """No further mail leaves until it is resumed."""
-    campaigns.pause_campaign(db.session, _campaign(campaign_id).panel_id, campaign_id, reason="command")
+    campaigns.pause_campaign(db.session, _campaign(campaign_id).panel_id, campaign_id, reason=PauseReason.COMMAND)
     _say_status(campaign_id, as_json)
 
 
@@ -142,8 +145,28 @@ def resume(campaign_id: int, as_json: bool) -> None:
 @told
 def cancel(campaign_id: int, as_json: bool) -> None:
     """For good: whoever has not got it yet will not."""
-    campaigns.cancel_campaign(db.session, _campaign(campaign_id).panel_id, campaign_id, reason="command")
+    campaigns.cancel_campaign(db.session, _campaign(campaign_id).panel_id, campaign_id, reason=PauseReason.COMMAND)
     _say_status(campaign_id, as_json)
+
+
+@group.command()
+@campaign_argument
+@click.option(
+    "--as",
+    "settlement",
+    type=click.Choice([settlement.value for settlement in Settlement]),
+    required=True,
+    help="sent: whoever did not get it never will; again: whoever did get it gets it twice.",
+)
+@json_option
+@told
+def settle(campaign_id: int, settlement: str, as_json: bool) -> None:
+    """Decide about deliveries whose answer is lost and whose relay can't be asked."""
+    panel_id = _campaign(campaign_id).panel_id
+    settled = reconciling.settle_by_hand(db.session, panel_id, campaign_id, Settlement(settlement))
+    if not settled:
+        raise CampaignProblem("nothing_unconfirmed")
+    _say(_summary(_campaign(campaign_id)) | {"settled": settled}, as_json, f"Campaña {campaign_id}: {settled}")
 
 
 @group.command()
@@ -261,7 +284,8 @@ def _say_status(campaign_id: int, as_json: bool) -> None:
 
 
 def _say_report(campaign: Campaign, facts: dict[str, Any], as_json: bool) -> None:
-    lines = [f"{name}\t{value}" for name, value in facts.items() if not isinstance(value, list | dict)]
+    shown = facts | {"status_reason": pause_cause(campaign.status_reason) or campaign.status_reason}
+    lines = [f"{name}\t{value}" for name, value in shown.items() if not isinstance(value, list | dict)]
     lines += [f"{link['clicks']}\t{link['clickers']}\t{link['url']}" for link in facts.get("links", [])]
     _say(facts, as_json, "\n".join(lines))
 

@@ -28,6 +28,7 @@ from app.models import (
     Campaign,
     CampaignStatus,
     MailingList,
+    PauseReason,
     check_transition,
     sources_of,
 )
@@ -223,7 +224,9 @@ def unschedule_campaign(session: AnySession, panel_id: int, campaign_id: int) ->
 # While it runs.
 
 
-def pause_campaign(session: AnySession, panel_id: int, campaign_id: int, *, reason: str = "user") -> None:
+def pause_campaign(
+    session: AnySession, panel_id: int, campaign_id: int, *, reason: PauseReason = PauseReason.USER
+) -> None:
     """No chunk begins after this is committed; what is on the wire gets its outcome."""
     _move(session, panel_id, campaign_id, CampaignStatus.PAUSED, status_reason=reason)
     bell.ring_dispatcher(session)
@@ -249,7 +252,9 @@ def resume_campaign(session: AnySession, panel_id: int, campaign_id: int) -> Non
     session.commit()
 
 
-def cancel_campaign(session: AnySession, panel_id: int, campaign_id: int, *, reason: str = "user") -> int:
+def cancel_campaign(
+    session: AnySession, panel_id: int, campaign_id: int, *, reason: PauseReason = PauseReason.USER
+) -> int:
     """For good: whoever has not been tried, or waits for another try, is skipped. What is on the wire still gets its
     outcome. Returns how many were skipped at once; the dispatcher's sweep skips the rest (batches a worker holds)."""
     _move(

@@ -47,6 +47,12 @@ def domains(panel_id: int) -> Select[SendingDomain]:
     )
 
 
+def named(session: AnySession, panel_id: int, domain: str) -> SendingDomain | None:
+    return session.scalar(
+        select(SendingDomain).where(SendingDomain.panel_id == panel_id, SendingDomain.domain == domain)
+    )
+
+
 def add_domain(
     session: AnySession, settings: Settings, panel_id: int, typed: str, *, make_key: MakeKey = generate_key
 ) -> SendingDomain:

@@ -17,10 +17,12 @@ from app.models import (
     PROOF_TRANSITIONS,
     Campaign,
     Contact,
+    OwnReply,
     Panel,
     Proof,
     ProofStatus,
     check_transition,
+    coded,
     sources_of,
 )
 
@@ -71,7 +73,7 @@ def send_proof(session: AnySession, street: Street, proof_id: int) -> ProofStatu
         message = write(session, street.settings, proof)
     except (composing.CompositionProblem, ValueError) as problem:
         session.rollback()
-        return _finish(session, proof, ProofStatus.FAILED, str(problem))
+        return _finish(session, proof, ProofStatus.FAILED, coded(OwnReply.CANNOT_COMPOSE, problem))
     panel = session.get_one(Panel, proof.panel_id)
     transport = street.transport(endpoint_of(panel, street.settings))
     session.commit()

@@ -63,7 +63,7 @@ class Campaign(Model):
     """The author's own text part; empty: made from the HTML."""
     status: Mapped[CampaignStatus] = mapped_column(enum_text(CampaignStatus), default=CampaignStatus.DRAFT)
     status_reason: Mapped[str | None]
-    """Why it stands where it stands (a code: ``relay_failures``, ``user`` …; details after a colon)."""
+    """Why it stands where it stands: a `PauseReason`, details after a colon."""
     scheduled_at: Mapped[datetime | None] = mapped_column(Timestamp)
     rate_per_hour: Mapped[int | None]
     """Upper limit of this campaign; none when empty."""

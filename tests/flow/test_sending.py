@@ -333,7 +333,7 @@ def test_dead_relay_pauses_the_campaign_and_says_why(
         assert campaign.relay_failures == n
     assert campaign.status is CampaignStatus.PAUSED
     assert campaign.status_reason is not None
-    assert campaign.status_reason.startswith("relay_failures:127.0.0.1:")
+    assert campaign.status_reason.startswith("relay_failures:no_connection:127.0.0.1:")
     assert statuses(session) == counted(session) == {"planned": 60}
     assert session.scalar(text("SELECT max(attempts) FROM delivery")) == 0
 

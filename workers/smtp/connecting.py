@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from app.flow.relays import RelayEndpoint
-from app.models import RelaySecurity
+from app.models import OwnReply, RelaySecurity, coded
 
 CONNECT_SECONDS = 8.0
 """For all addresses of a relay together."""
@@ -42,10 +42,10 @@ def open_socket(endpoint: RelayEndpoint, *, helo_name: str) -> OpenSocket:
     except smtplib.SMTPResponseException as error:
         raise RelayUnavailable(f"{error.smtp_code} {_text(error.smtp_error)}", code=error.smtp_code) from error
     except (OSError, smtplib.SMTPException, ValueError, TooTalkative) as error:
-        raise RelayUnavailable(f"{endpoint.host}:{endpoint.port}: {error}") from error
+        raise RelayUnavailable(coded(OwnReply.NO_CONNECTION, f"{endpoint.host}:{endpoint.port}: {error}")) from error
     sock = client.sock
     if sock is None:
-        raise RelayUnavailable(f"{endpoint.host}:{endpoint.port}: the connection was closed while logging in")
+        raise RelayUnavailable(coded(OwnReply.RELAY_CLOSED))
     client.sock, client.file = None, None
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setblocking(False)

@@ -14,6 +14,7 @@ from app.flow.relays import RelayEndpoint
 from app.flow.submission import Answer, AnswerKind, Lease, OutgoingMessage
 from app.logs import get_logger
 from app.mail.replies import Stage
+from app.models import OwnReply, coded
 from workers.smtp.connecting import RelayUnavailable
 from workers.smtp.connection import CLOSING, ConnectionLost, SmtpConnection
 from workers.smtp.pool import ConnectionPool
@@ -143,7 +144,7 @@ class _Run:
     def _flush(self, connection: SmtpConnection) -> None:
         if connection.wants_write:
             if not self._lease.holds():
-                raise ConnectionLost("the lease of this batch ended", relay_failed=False)
+                raise ConnectionLost(coded(OwnReply.LEASE_ENDED), relay_failed=False)
             connection.on_writable()
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.wants_write else 0)
         if self._selector.get_key(connection.sock).events != wanted:
@@ -212,7 +213,7 @@ class _Run:
             message = self._again.popleft() if self._again else None
 
     def _stop_for_lost_lease(self) -> None:
-        lost = ConnectionLost("the lease of this batch ended", relay_failed=False)
+        lost = ConnectionLost(coded(OwnReply.LEASE_ENDED), relay_failed=False)
         for connection in list(self._connections):
             self._drop(connection)
             self._answers += connection.abandon(lost)[0]

@@ -11,10 +11,11 @@ from werkzeug.wrappers import Response
 
 from app.current import current_settings
 from app.extensions import db
-from app.flow import campaigns, previews
+from app.flow import campaigns, previews, reconciling
 from app.flow.campaigns import CampaignProblem
 from app.flow.composing import CompositionProblem
 from app.flow.previews import Preview
+from app.flow.reconciling import Settlement
 from app.flow.review import CLIPPED_AT_BYTES, takes_long
 from app.flow.review import review as make_review
 from app.models import Campaign, Contact, Role
@@ -205,6 +206,23 @@ def cancel(campaign_id: int) -> Response:
         flash(_("Campaña cancelada. Personas que no la recibirán: %(number)s.", number=number(skipped)), "success")
     else:
         flash(_("Campaña cancelada."), "success")
+    return redirect_to("show", campaign_id)
+
+
+@blueprint.post("/<int:campaign_id>/settle")
+@requires(Role.MANAGER)
+def settle(campaign_id: int) -> Response:
+    """What became of deliveries that no relay can tell about, as a person decides."""
+    campaign = get_or_404(Campaign, campaign_id)
+    try:
+        settlement = Settlement(request.form.get("settlement", ""))
+    except ValueError:
+        abort(400)
+    settled = reconciling.settle_by_hand(db.session, g.panel.id, campaign.id, settlement)
+    if not settled:
+        return refused(campaign_id, CampaignProblem("nothing_unconfirmed"))
+    done = _("Se dieron por enviados") if settlement is Settlement.AS_SENT else _("Se enviarán otra vez")
+    flash(f"{done}: {number(settled)}.", "success")
     return redirect_to("show", campaign_id)
 
 

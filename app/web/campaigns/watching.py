@@ -9,10 +9,11 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from app.extensions import db
-from app.flow import campaigns, recipients, reports
+from app.flow import campaigns, recipients, reconciling, reports
 from app.models import Campaign, Delivery, SkipReason
 from app.web.campaigns import blueprint
-from app.web.campaigns.sentences import delivery_name, figure_names, reaction_names, skip_name
+from app.web.campaigns.causes import reply_words
+from app.web.campaigns.statuses import delivery_name, figure_names, reaction_names, skip_name
 from app.web.campaigns.writing import redirect_to
 from app.web.contacts.csv_answer import csv_answer
 from app.web.paging import page_by_key
@@ -44,8 +45,15 @@ def live_facts(campaign: Campaign) -> dict[str, Any]:
         "speed": reports.speed(db.session, campaign, current),
         "points": reports.progress(db.session, campaign.id),
         "reactions": reports.reactions(db.session, campaign),
+        "unconfirmed": unconfirmed(campaign, current),
         "now": datetime.now(UTC),
     }
+
+
+def unconfirmed(campaign: Campaign, current: reports.Counts) -> int:
+    """Deliveries that a person has to decide about."""
+    waiting = reconciling.waiting_for_a_person(db.session, [campaign.id]) if current.unknown else {}
+    return waiting.get(campaign.id, 0)
 
 
 @blueprint.get("/<int:campaign_id>/report")
@@ -150,8 +158,8 @@ def csv_cells(row: Any) -> list[Any]:
     ]
     status = delivery_name(row.status)
     return [
-        row.seq, row.email, status, reason, row.attempts, *times, row.reply_code, row.reply_text, row.opens, row.clicks,
-        *reactions,
+        row.seq, row.email, status, reason, row.attempts, *times, row.reply_code, reply_words(row.reply_text),
+        row.opens, row.clicks, *reactions,
     ]  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def index() -> str:
         "campaigns/_table.html" if is_htmx() else "campaigns/index.html",
         page=page,
         counts=reports.counts_of(db.session, [row.id for row in page.rows]),
-        statuses=list(CampaignStatus),
+        choices=list(CampaignStatus),
         is_filtered=bool(status or query),
         is_running=any(row.status in RUNNING for row in page.rows),
     )
