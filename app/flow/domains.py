@@ -219,12 +219,18 @@ def public_key_record(session: AnySession, domain: str, selector: str) -> str | 
     )
 
 
-def check_keys(row: SendingDomain, resolver: dns.resolver.Resolver) -> dict[int, dkim.KeyCheck]:
-    """Of each key, what the DNS shows now."""
-    return {
+def check_keys(session: AnySession, row: SendingDomain, resolver: dns.resolver.Resolver) -> dict[int, dkim.KeyCheck]:
+    """Of each key, what the DNS shows now; noted for the checklist before sending. Silent name servers say nothing about
+    a record: what was known of it stays."""
+    checks = {
         key.id: dkim.check_published_key(resolver, row.domain, key.selector, expected=key.public_record)
         for key in row.dkim_keys
     }
+    for key in row.dkim_keys:
+        if checks[key.id].status is not dkim.KeyStatus.UNREACHABLE:
+            key.checked_at, key.is_published = datetime.now(UTC), checks[key.id].ok
+    session.commit()
+    return checks
 
 
 def make_resolver(settings: Settings) -> dns.resolver.Resolver:

@@ -410,6 +410,19 @@ def test_checking_asks_the_dns(client, app, session, settings, alice, panel, nam
     assert "Todavía no está en el DNS" in submit(client, f"/p/empleo/domains/{row.id}/check").text
     name_server.zone = {f"{row.dkim_keys[0].selector}._domainkey.{row.domain}": [PAIR.public_record]}
     assert "Publicada y correcta" in submit(client, f"/p/empleo/domains/{row.id}/check").text
+    session.expire_all()
+    assert row.dkim_keys[0].is_published
+    checked_at = row.dkim_keys[0].checked_at
+    app.extensions["settings"] = replace(settings, dns_servers="127.0.0.1:1")
+    assert "no respondieron" in submit(client, f"/p/empleo/domains/{row.id}/check").text
+    session.expire_all()
+    assert row.dkim_keys[0].is_published, "silent name servers say nothing about a record"
+    assert row.dkim_keys[0].checked_at == checked_at
+    name_server.zone = {}
+    app.extensions["settings"] = replace(settings, dns_servers=f"127.0.0.1:{port}")
+    submit(client, f"/p/empleo/domains/{row.id}/check")
+    session.expire_all()
+    assert not row.dkim_keys[0].is_published
 
 
 @pytest.mark.parametrize("status", list(KeyStatus))

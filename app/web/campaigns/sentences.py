@@ -164,6 +164,14 @@ def finding_sentences() -> dict[str, str]:
         "content_missing": _("El mensaje está vacío."),
         "content_broken": _("El contenido tiene un error que impide enviarlo: ábralo y guárdelo para ver cuál."),
         "dkim_missing": _("El dominio %(domain)s no tiene una clave DKIM activa: sin firma, los correos se rechazan."),
+        "dkim_unchecked": _(
+            "Nadie comprobó todavía que la clave DKIM de %(domain)s esté en el DNS: ábralo en Dominios y pulse "
+            "«Comprobar en el DNS»."
+        ),
+        "dkim_unpublished": _(
+            "La clave DKIM de %(domain)s no estaba en el DNS cuando se comprobó: publíquela como dice la página del "
+            "dominio y compruébela otra vez."
+        ),
         "lists_missing": _("No hay ninguna lista elegida."),
         "nobody": _("Nadie recibiría esta campaña: las listas no tienen personas suscritas."),
         "from_ready": _("El remitente %(address)s pertenece a la plataforma y firma con DKIM."),
@@ -178,5 +186,7 @@ def finding_sentences() -> dict[str, str]:
         "clipped": _(
             "El HTML es grande: Gmail recorta los mensajes de más de 102 kB y oculta el final, con el enlace de baja."
         ),
+        "starter_text": _("Queda texto de la plantilla inicial sin cambiar: %(texts)s."),
+        "example_links": _("Hay enlaces de ejemplo que no llevan a ninguna parte: %(urls)s."),
         "subject_long": _("El asunto tiene %(length)s caracteres: en un teléfono se verá cortado."),
     }

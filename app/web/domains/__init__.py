@@ -86,7 +86,7 @@ def update(domain_id: int) -> Answer:
 def check(domain_id: int) -> str:
     """Asks the DNS for the published keys, now."""
     row = get_or_404(SendingDomain, domain_id)
-    checks = domains.check_keys(row, domains.make_resolver(current_settings()))
+    checks = domains.check_keys(db.session, row, domains.make_resolver(current_settings()))
     return domain_page(row, checks=checks, checked_at=datetime.now(UTC))
 
 
