@@ -287,6 +287,7 @@ class TestLooking:
         session.commit()
         page = manager.post(f"{BASE}/{draft.id}/proof", data={"addresses": addresses}, follow_redirects=True).text
         assert sentence in page
+        assert f'value="{addresses}"' in page, "what was typed is kept"
         assert session.scalar(select(Proof.id)) is None
 
     def test_proofs_have_a_limit_per_hour(self, manager, session, panel, draft):

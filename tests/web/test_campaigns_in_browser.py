@@ -1,6 +1,7 @@
 """Campaigns in Chromium, under the real policy: the editor's behaviours, the live page moving, nothing that axe objects to."""
 
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,44 @@ def test_from_writing_to_scheduled_by_hand(page, session, people):
     assert session.scalar(select(Campaign.status)) is CampaignStatus.SCHEDULED
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_answer_to_a_proof_comes_where_the_button_is(page, session, draft, width):
+    page.set_viewport_size({"width": width, "height": 700})
+    page.goto(f"campaigns/{draft.id}/preview")
+    box = page.get_by_label("Enviar la prueba a")
+    box.fill("esto no es, una dirección")
+    page.click("button:has-text('Enviar prueba')")
+    page.locator("#addresses-error").wait_for()
+    assert box.input_value() == "esto no es, una dirección"
+    assert page.evaluate("document.activeElement.id") == "addresses"
+    assert objections(page) == []
+    box.fill("yo@example.pe")
+    page.click("button:has-text('Enviar prueba')")
+    answer = page.locator("#proof-answer")
+    answer.wait_for()
+    assert "en cola para yo@example.pe" in answer.text_content()
+    assert page.evaluate("document.activeElement.id") == "proof-answer"
+    assert answer.evaluate("e => { const r = e.getBoundingClientRect(); return r.top >= 0 && r.bottom <= innerHeight }")
+    assert objections(page) == []
+
+
+def test_person_decides_about_what_no_relay_can_tell(page, session, panel, draft):
+    factories.relay(session, panel, 2525)
+    ledger.freeze(session, draft, ["accepted", "unknown"], relay_id=7, unknown_at=datetime(2026, 1, 1, tzinfo=UTC))
+    page.goto(f"campaigns/{draft.id}")
+    asked = []
+    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.click("#do-settle-again")
+    page.wait_for_timeout(300)
+    assert "dos veces" in asked[0]
+    assert session.scalar(text("SELECT count(*) FROM delivery WHERE status = 'unknown'")) == 1
+    session.rollback()
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.click("#do-settle-again")
+    page.locator("text=Se enviarán otra vez: 1.").wait_for()
+    assert session.scalar(text("SELECT count(*) FROM delivery WHERE status = 'deferred'")) == 1
+
+
 def test_live_page_moves_by_itself_and_shows_the_plot(page, session, draft):
     ledger.freeze(session, draft, ["planned"] * 8)
     reports.sample(session, draft.id)
@@ -183,13 +222,16 @@ def test_no_page_scrolls_sideways_or_breaks_a_rule_of_accessibility(page, sessio
     ledger.freeze(session, done, ["accepted"] * 5 + ["bounced", "skipped:suppressed"], status=CampaignStatus.FINISHED)
     draft = factories.campaign(session, panel, people)
     paused = factories.campaign(session, panel, people)
+    unsure = factories.campaign(session, panel, people)
+    ledger.freeze(session, unsure, ["unknown"], relay_id=7, unknown_at=datetime(2026, 1, 1, tzinfo=UTC))
     ledger.freeze(session, paused, ["planned"], status=CampaignStatus.PAUSED)
     session.execute(text("UPDATE campaign SET status_reason = 'relay_failures:421 no' WHERE status = 'paused'"))
     session.commit()
     page.set_viewport_size({"width": width, "height": 800})
     paths = [
         "campaigns", "campaigns?q=zzz", "campaigns/new", f"campaigns/{draft.id}/edit", f"campaigns/{draft.id}/preview",
-        f"campaigns/{draft.id}/review", f"campaigns/{done.id}", f"campaigns/{paused.id}", f"campaigns/{done.id}/report",
+        f"campaigns/{draft.id}/review", f"campaigns/{done.id}", f"campaigns/{unsure.id}", f"campaigns/{paused.id}",
+        f"campaigns/{done.id}/report",
         f"campaigns/{done.id}/recipients", f"campaigns/{done.id}/recipients/1",
     ]  # fmt: skip
     for path in paths:

@@ -1,5 +1,6 @@
 """The campaign's form: what the flow refuses is shown beside the field it is about, and the author's text is kept."""
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +21,8 @@ from wtforms.widgets import CheckboxInput, ListWidget
 from app.flow.campaign_content import CampaignContent, ContentProblem
 from app.models import Campaign, MailingList, SendingDomain
 from app.web.campaigns.sentences import content_sentence
+
+SEPARATORS = re.compile(r"[\s,;]+")
 
 
 class CampaignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
@@ -97,3 +100,11 @@ class ScheduleForm(FlaskForm):  # type: ignore[misc]
 class ProofForm(FlaskForm):  # type: ignore[misc]
     addresses = StringField(_l("Enviar la prueba a"))
     contact_id = HiddenField()
+
+    def wanted(self) -> list[str]:
+        return [part for part in SEPARATORS.split(self.addresses.data or "") if part]
+
+    def contact(self) -> int | None:
+        """Whose values the proof shows."""
+        typed = self.contact_id.data or ""
+        return int(typed) if typed.isdecimal() and len(typed) < 19 else None

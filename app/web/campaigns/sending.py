@@ -1,6 +1,5 @@
 """Preview with a real contact, proofs, review, schedule, pause, resume, cancel."""
 
-import re
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
@@ -24,9 +23,7 @@ from app.web.campaigns.forms import ProofForm, ScheduleForm
 from app.web.campaigns.sentences import problem_sentence
 from app.web.campaigns.writing import mail_response, redirect_to
 from app.web.formats import number, when
-from app.web.scope import get_or_404, requires
-
-SEPARATORS = re.compile(r"[\s,;]+")
+from app.web.scope import get_or_404, is_htmx, requires
 
 # Looking.
 
@@ -34,9 +31,14 @@ SEPARATORS = re.compile(r"[\s,;]+")
 @blueprint.get("/<int:campaign_id>/preview")
 def preview(campaign_id: int) -> str:
     campaign = get_or_404(Campaign, campaign_id)
+    contact = chosen_contact(campaign)
+    form = ProofForm(addresses=current_user.email, contact_id=str(contact.id) if contact else "")
+    return preview_page(campaign, contact, form)
+
+
+def preview_page(campaign: Campaign, contact: Contact | None, form: ProofForm) -> str:
     list_ids = [row.id for row in campaign.lists]
     query = request.args.get("q", "").strip()
-    contact = chosen_contact(campaign)
     message, problem = rendered(campaign, contact)
     before, after = previews.neighbours(db.session, g.panel.id, list_ids, contact.id) if contact else (None, None)
     return render_template(
@@ -48,7 +50,7 @@ def preview(campaign_id: int) -> str:
         problem=problem,
         before=before,
         after=after,
-        form=ProofForm(addresses=current_user.email, contact_id=str(contact.id) if contact else ""),
+        form=form,
         clipped_at=CLIPPED_AT_BYTES,
         **proof_facts(campaign),
     )
@@ -66,7 +68,10 @@ def preview_frame(campaign_id: int) -> Response:
 
 def chosen_contact(campaign: Campaign) -> Contact | None:
     """The one asked for, else the first whom the lists reach; 404 for one who isn't of this panel."""
-    wanted = request.args.get("contact", type=int)
+    return contact_or_404(campaign, request.args.get("contact", type=int))
+
+
+def contact_or_404(campaign: Campaign, wanted: int | None) -> Contact | None:
     if wanted is not None:
         get_or_404(Contact, wanted)
     return previews.contact_for_preview(db.session, g.panel.id, [row.id for row in campaign.lists], wanted)
@@ -81,22 +86,27 @@ def rendered(campaign: Campaign, contact: Contact | None) -> tuple[Preview | Non
 
 @blueprint.post("/<int:campaign_id>/proof")
 @requires(Role.EDITOR)
-def prove(campaign_id: int) -> Response:
-    """Queue test sends."""
+def prove(campaign_id: int) -> str | Response:
+    """Queue test sends. The answer comes where the button is: as that part of the page, or as the page at that part."""
     campaign = get_or_404(Campaign, campaign_id)
     form = ProofForm()
-    contact_id = int(form.contact_id.data) if (form.contact_id.data or "").isdigit() else None
-    if contact_id is not None:
-        get_or_404(Contact, contact_id)
-    addresses = [part for part in SEPARATORS.split(form.addresses.data or "") if part]
+    contact = contact_or_404(campaign, form.contact())
+    answer = ""
     try:
         queued = previews.request_proofs(
-            db.session, g.panel.id, campaign.id, addresses, contact_id=contact_id, user_id=current_user.id
+            db.session, g.panel.id, campaign.id, form.wanted(), contact_id=form.contact(), user_id=current_user.id
         )
-        flash(_("La prueba está en cola para %(to)s.", to=", ".join(proof.email for proof in queued)), "success")
+        answer = _("La prueba está en cola para %(to)s.", to=", ".join(proof.email for proof in queued))
     except CampaignProblem as problem:
-        flash(problem_sentence(problem), "danger")
-    return redirect(url_for("campaigns.preview", campaign_id=campaign_id, contact=contact_id, _anchor="proofs"))
+        form.addresses.errors = [problem_sentence(problem)]
+    if is_htmx():
+        return render_template(
+            "campaigns/_prove.html", campaign=campaign, form=form, answer=answer, **proof_facts(campaign)
+        )
+    if not answer:
+        return preview_page(campaign, contact, form)
+    flash(answer, "success")
+    return redirect(url_for("campaigns.preview", campaign_id=campaign_id, contact=form.contact(), _anchor="proofs"))
 
 
 @blueprint.get("/<int:campaign_id>/proofs")
