@@ -17,6 +17,11 @@ def when(moment: datetime | None) -> str:
     return format_datetime(moment, "d MMM y, HH:mm") if moment else "—"
 
 
+def when_exactly(moment: datetime | None) -> str:
+    """``21 nov 2026, 14:05:09``."""
+    return format_datetime(moment, "d MMM y, HH:mm:ss") if moment else "—"
+
+
 def ago(moment: datetime | None) -> str:
     """``hace 5 minutos``."""
     return format_timedelta(moment - datetime.now(UTC), add_direction=True) if moment else "—"
@@ -46,7 +51,7 @@ def duration(seconds: float | None) -> str:
 
 
 def register(app: Flask) -> None:
-    for filter_ in (when, ago, number, percent, file_size, duration):
+    for filter_ in (when, when_exactly, ago, number, percent, file_size, duration):
         app.add_template_filter(filter_)
 
     # `{% trans %}` over several lines has the same msgid here as in the catalogue (babel.cfg says `trimmed`, too).

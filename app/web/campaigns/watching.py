@@ -8,6 +8,7 @@ from flask_babel import format_datetime
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from app.current import current_settings
 from app.extensions import db
 from app.flow import campaigns, recipients, reconciling, reports
 from app.models import Campaign, Delivery, SkipReason
@@ -115,7 +116,10 @@ def person(campaign_id: int, seq: int) -> str:
     found = recipients.recipient(db.session, campaign, seq)
     if found is None:
         abort(404)
-    return render_template("campaigns/recipient.html", campaign=campaign, person=found)
+    captured = recipients.captured_message(db.session, current_settings(), campaign, found.delivery)
+    return render_template(
+        "campaigns/recipient.html", campaign=campaign, person=found, captured=captured, now=datetime.now(UTC)
+    )
 
 
 # Download.
