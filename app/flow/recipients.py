@@ -188,6 +188,35 @@ def _events(session: AnySession, campaign: Campaign, seq: int, limit: int) -> It
         yield Moment(event.occurred_at, event.kind.value, url, None, event.user_agent)
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """One reason why deliveries ended as bounced or failed. ``reply`` has no addresses in it."""
+
+    status: str
+    code: int | None
+    reply: str
+    deliveries: int
+
+
+def top_refusals(session: AnySession, campaign: Campaign, *, top: int = 10) -> list[Refusal]:
+    """The commonest reasons, told apart by the replies without the addresses that relays put into them. Only batches
+    that have some are looked into."""
+    values = {"id": campaign.id, "frozen_on": campaign.frozen_on, "top": top}
+    return [Refusal(*row) for row in session.execute(text(REFUSALS), values)]
+
+
+REFUSALS = r"""
+    SELECT d.status::text, d.reply_code,
+           left(regexp_replace(coalesce(d.reply_text, ''), '<?[^[:space:]<>]+@[^[:space:]<>]+>?', '…', 'g'), 200) AS reply,
+           count(*) AS deliveries
+    FROM batch b JOIN delivery d ON d.frozen_on = b.frozen_on AND d.campaign_id = b.campaign_id
+         AND d.seq BETWEEN b.first_seq AND b.last_seq
+    WHERE b.campaign_id = :id AND b.bounced + b.failed > 0 AND d.frozen_on = :frozen_on
+      AND d.status IN ('bounced', 'failed')
+    GROUP BY 1, 2, 3 ORDER BY deliveries DESC, 2, 3 LIMIT :top
+"""
+
+
 def export_rows(session: AnySession, campaign: Campaign) -> Iterator[Any]:
     """Every delivery with its engagement, in the order of seq, slice by slice: memory stays small whatever the size."""
     after = 0

@@ -103,3 +103,34 @@ def test_story_leads_to_the_message_in_the_practice_mailbox(
     session.commit()
     page = manager.get(f"{BASE}/{draft.id}/recipients/1").text
     assert (f'href="/p/empleo/practice/{message.id}"' in page) is is_linked
+
+
+# The report says the commonest reasons of all of them.
+
+
+def test_report_gathers_refusals_that_differ_by_the_address_only(session, manager, draft):
+    deliveries = ledger.freeze(session, draft, ["bounced"] * 3 + ["failed", "accepted", "deferred"], reply_code=550)
+    for delivery in deliveries:
+        delivery.reply_text = f"5.1.1 <{delivery.email}>: unknown <b>user</b>"
+    deliveries[3].reply_code, deliveries[3].reply_text = None, "not_rendered:no"
+    session.commit()
+    page = manager.get(f"{BASE}/{draft.id}/report?whole=1").text
+    table = re.findall(r"<tr><td class=\"break\">(.*?)</td><td>(\w+)</td><td class=\"figure\">(\d+)</td>", page)
+    assert table == [
+        ("550 5.1.1 …: unknown &lt;b&gt;user&lt;/b&gt;", "Rebotado", "3"),
+        ("El mensaje de esta persona no se pudo armar (no).", "Fallido", "1"),
+    ]
+    assert "persona1@" not in page
+
+
+def test_report_says_from_whom_to_whom_and_when(session, manager, draft):
+    ledger.freeze(session, draft, ["accepted"], status=CampaignStatus.FINISHED)
+    draft.started_at, draft.finished_at = AT, AT + timedelta(minutes=10)
+    session.commit()
+    page = manager.get(f"{BASE}/{draft.id}/report").text
+    for expected in ("Bolsa de empleo &lt;noticias@boletin.example.gob.pe&gt;", "Feria laboral", "(en 10 minutos)"):
+        assert expected in page
+    assert "Por qué se rechazaron" not in manager.get(f"{BASE}/{draft.id}/report/detail").text
+    draft.finished_at = None
+    session.commit()
+    assert "Todavía no termina" in manager.get(f"{BASE}/{draft.id}/report").text

@@ -85,7 +85,12 @@ def report_detail(campaign_id: int) -> str:
 
 def detail_facts(campaign: Campaign) -> dict[str, Any]:
     seconds, spans = reports.reactions_over_time(db.session, campaign)
-    return {"span_seconds": seconds, "spans": spans, "domains": reports.by_domain(db.session, campaign)}
+    return {
+        "span_seconds": seconds,
+        "spans": spans,
+        "domains": reports.by_domain(db.session, campaign),
+        "refusals": recipients.top_refusals(db.session, campaign),
+    }
 
 
 @blueprint.get("/<int:campaign_id>/recipients")
