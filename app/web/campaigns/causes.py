@@ -18,9 +18,10 @@ def pause_cause(reason: str | None) -> str:
     code, detail = read_coded(PauseReason, reason)
     if code is PauseReason.RELAY_FAILURES:
         cause = _("el relay falló muchas veces seguidas.")
-        return f"{cause} {_('Lo último que se supo:')} «{reply_words(detail)}»." if detail else cause
+        last_words = fill(_("Lo último que se supo: «%(detail)s»."), {"detail": reply_words(detail)})
+        return f"{cause} {last_words}" if detail else cause
     if code is PauseReason.CANNOT_COMPOSE:
-        return f"{_('el correo no se puede armar.')} {composition_words(detail)}"
+        return _("el correo no se puede armar.") + " " + composition_words(detail)
     return ""
 
 

@@ -48,7 +48,7 @@ def problem_sentence(problem: CampaignProblem | CompositionProblem) -> str:
     if isinstance(problem, NotReady):
         findings = finding_sentences()
         told = " ".join(fill(findings.get(f.code, f.code), f.details) for f in problem.blockers)
-        return f"{_('La campaña todavía no se puede enviar.')} {told}"
+        return _("La campaña todavía no se puede enviar.") + " " + told
     details = dict(problem.details)
     if "status" in details:
         details["status"] = status_name(CampaignStatus(details["status"])).lower()
