@@ -23,6 +23,7 @@ from app.flow.submission import OutgoingMessage
 from app.mail.compose import CompiledCampaign, Content, Mailing, Recipient, RenderedMessage
 from app.mail.dkim import DkimSigner, assemble, body_hash
 from app.mail.html import UnsubscribeFooter
+from app.mail.merge import TooLargeError
 from app.mail.tokens import TokenPurpose
 from app.mail.tracking_urls import TrackingUrls
 from app.models import Campaign, CampaignLink, CustomField, FieldType, Panel, SendingDomain
@@ -69,8 +70,11 @@ class Composition:
         )
 
     def render(self, seq: int, email: str, name: str, fields: Mapping[str, Any], sent_at: datetime) -> RenderedMessage:
-        """Unsigned, for previews."""
-        return self.compiled.render(Recipient(seq, email, name, self.merge_fields(fields)), sent_at)
+        """Unsigned, for previews. Raises :class:`CompositionProblem` where this recipient's data make it too large."""
+        try:
+            return self.compiled.render(Recipient(seq, email, name, self.merge_fields(fields)), sent_at)
+        except TooLargeError as error:
+            raise CompositionProblem("too_large", str(error.limit)) from error
 
     def merge_fields(self, fields: Mapping[str, Any]) -> dict[str, str]:
         """Custom fields as people read them in a mail: 3.5 -> ``3,5``, true -> ``sí``, 2026-11-21 -> ``21/11/2026``."""
@@ -110,6 +114,8 @@ def compile_for(
     try:
         compiled = CompiledCampaign(content_of(campaign), mailing)
         signers = tuple(signers_of(settings, domain))
+    except TooLargeError as error:
+        raise CompositionProblem("too_large", str(error.limit)) from error
     except ValueError as error:
         raise CompositionProblem("content", str(error)) from error
     return Composition(compiled, signers, {row.key: row.type for row in types})

@@ -21,7 +21,7 @@ from app.flow.sessions import AnySession
 from app.mail.addresses import Address, parse_address
 from app.mail.compose import RenderedMessage
 from app.mail.html_text import html_to_text
-from app.mail.merge import Compiler
+from app.mail.merge import Compiler, TooLargeError
 from app.mail.merge_language import EMAIL_FIELD, NAME_FIELD, UNSUBSCRIBE_FIELD
 from app.mail.tokens import TokenPurpose, make_token, message_id
 from app.models import (
@@ -96,11 +96,14 @@ def _part(message: EmailMessage, subtype: str) -> str:
 
 def preview_html(session: AnySession, panel_id: int, source: str, contact: Contact | None) -> str:
     """A checked HTML template with the contact's values, nothing tracked; with the fields' names where there is no
-    contact, so that their places can be seen."""
+    contact, so that their places can be seen. Raises ``composing.CompositionProblem``."""
     compiler: Compiler[str] = Compiler(
         encode_literal=str, encode_value=html.escape, escape=html.escape, constants={UNSUBSCRIBE_FIELD: "#"}
     )
-    return compiler.plan(source).render(merge_values(session, panel_id, contact))
+    try:
+        return compiler.plan(source).render(merge_values(session, panel_id, contact))
+    except TooLargeError as error:
+        raise composing.CompositionProblem("too_large", str(error.limit)) from error
 
 
 def text_of(source: str) -> str:

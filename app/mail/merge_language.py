@@ -13,8 +13,18 @@ class Part(StrEnum):
 
 HEADER_PARTS = frozenset({Part.SUBJECT, Part.FROM_NAME})
 MAX_CHARACTERS = {Part.SUBJECT: 500, Part.FROM_NAME: 200, Part.TEXT: 200_000, Part.HTML: 500_000}
+# Per part. They bound what checking, compiling and rendering can cost; the longest mails that people write have a few dozen.
+MAX_TAGS = 500
+MAX_BRANCHES = 100
+MAX_PROBLEMS = 100
 MAX_NESTED_IFS = 10
 MAX_NESTED_PARENTHESES = 5
+
+# Per recipient. Large providers cut a mail's text off at 102 kB; whatever is longer than these was never meant.
+MAX_RENDERED_BYTES = 2_000_000
+MAX_RENDERED_HEADER_CHARACTERS = 2_000
+MAX_VALUE_CHARACTERS = 200_000
+"""Of all values of one recipient together."""
 
 # What the platform itself fills in, besides the contact's own fields.
 UNSUBSCRIBE_FIELD = "enlace_baja"

@@ -177,6 +177,15 @@ class TestWriting:
         answer = editor.post(f"{BASE}/vista-previa", data={"html": "{{ nombre }}"})
         assert "<img" not in answer.text
 
+    def test_live_preview_of_a_mail_too_large_says_so(self, editor, session, panel, people):
+        factories.custom_field(session, panel, "nota")
+        session.execute(text("UPDATE contact SET fields = jsonb_build_object('nota', repeat('\"', 20000))"))
+        session.commit()
+        answer = editor.post(f"{BASE}/vista-previa", data={"html": "{{ nota }}" * 450, "list_ids": people.id})
+        assert answer.status_code == 200
+        assert "pasaría de 2000000 bytes" in answer.text
+        assert len(answer.text) < 5_000
+
     def test_live_preview_of_a_broken_template_says_what_is_wrong(self, editor, panel):
         answer = editor.post(f"{BASE}/vista-previa", data={"html": "{{ nada }}"})
         assert "No existe el campo «nada»" in answer.text
@@ -230,6 +239,14 @@ class TestWriting:
 
 
 class TestLooking:
+    def test_recipient_whose_mail_could_not_be_made_reads_why(self, viewer, session, running):
+        session.execute(text("UPDATE delivery SET reply_text = 'too_large:2000000' WHERE status = 'failed'"))
+        session.commit()
+        for page in (f"{BASE}/{running.id}/destinatarios", f"{BASE}/{running.id}/destinatarios/6"):
+            answer = viewer.get(page)
+            assert "pasaría de 2000000 bytes" in answer.text
+            assert "too_large" not in answer.text
+
     def test_preview_is_the_mail_of_a_real_contact(self, manager, session, draft, people):
         ana, beto, _carla = session.scalars(text("SELECT id FROM contact ORDER BY id")).all()
         page = manager.get(f"{BASE}/{draft.id}/previa").text

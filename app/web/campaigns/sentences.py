@@ -96,6 +96,8 @@ def content_sentences() -> dict[str, str]:
         "list_unknown": _("Una de las listas elegidas ya no existe o está archivada. Elija otra."),
         "rate_out_of_range": _("Escriba un número de 1 en adelante, o deje el campo vacío para no limitar."),
         "too_deep": _("Hay demasiados niveles, uno dentro de otro (máximo %(limit)s)."),
+        "too_many_tags": _("Hay más de %(limit)s etiquetas entre llaves en esta parte; quite algunas."),
+        "too_many_branches": _("Hay más de %(limit)s condiciones («if», «elif») en esta parte; quite algunas."),
         "tag_too_long": _("Hay demasiado texto entre estas llaves; divídalo."),
         "unclosed_tag": _("«%(tag)s» se abre aquí y nunca se cierra."),
         "unclosed_if": _("A este «if» le falta su «endif»."),
@@ -146,6 +148,10 @@ def address_reasons() -> dict[str, str]:
 def composition_sentences() -> dict[str, str]:
     return {
         "content": _("El contenido no se puede convertir en un correo: %(detail)s"),
+        "too_large": _(
+            "El correo pasaría de %(detail)s bytes, más de lo que un correo debe tener. "
+            "Acorte el contenido o los datos de los campos."
+        ),
         "no_sending_domain": _("Elija primero la dirección del remitente en uno de los dominios de la plataforma."),
         "no_dkim_key": _("El dominio %(detail)s no tiene una clave DKIM activa: cree una en Dominios."),
     }
@@ -264,6 +270,13 @@ DELIVERY_COLOURS = {
     "skipped": "secondary",
     "unknown": "purple",
 }
+
+
+def reply_words(reply: str | None) -> str:
+    """A relay's answer as it came; where there was none because the mail could not be made, that as a sentence."""
+    code, _colon, detail = (reply or "").partition(":")
+    told = composition_sentences().get(code)
+    return fill(told, {"detail": detail}) if told else reply or ""
 
 
 def skip_name(reason: SkipReason | str | None) -> str:
