@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select, text
 from werkzeug.serving import make_server
 
-from app.flow import reports
+from app.flow import sampling
 from app.models import Campaign, CampaignStatus
 from tests import factories, ledger
 
@@ -158,7 +158,7 @@ def test_from_writing_to_scheduled_by_hand(page, session, people):
 
 def test_live_page_moves_by_itself_and_shows_the_plot(page, session, draft):
     ledger.freeze(session, draft, ["planned"] * 8)
-    reports.sample(session, draft.id)
+    sampling.sample(session, draft.id)
     page.goto(f"campanas/{draft.id}")
     assert page.locator("#f-waiting").text_content() == "8"
     session.execute(
