@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import select, text
 
 from app.config import Settings
-from app.flow import composing
+from app.flow import composing, suppressions
 from app.flow.relays import endpoint_of
 from app.flow.sending import Street
 from app.flow.sessions import AnySession
@@ -72,6 +72,9 @@ def send_proof(session: AnySession, street: Street, proof_id: int) -> ProofStatu
     except (composing.CompositionProblem, ValueError) as problem:
         session.rollback()
         return _finish(session, proof, ProofStatus.FAILED, str(problem))
+    # Asked again, as for a batch (law 5): hours may lie between the request and a worker.
+    if suppressions.of_address(session, proof.panel_id, proof.email):
+        return _finish(session, proof, ProofStatus.FAILED, f"address_suppressed:{proof.email}")
     panel = session.get_one(Panel, proof.panel_id)
     transport = street.transport(endpoint_of(panel, street.settings))
     session.commit()

@@ -273,10 +273,10 @@ DELIVERY_COLOURS = {
 
 
 def reply_words(reply: str | None) -> str:
-    """A relay's answer as it came; where there was none because the mail could not be made, that as a sentence."""
+    """A relay's answer as it came; where there was none since the mail was not made or given to it, why, as a sentence."""
     code, _colon, detail = (reply or "").partition(":")
-    told = composition_sentences().get(code)
-    return fill(told, {"detail": detail}) if told else reply or ""
+    own_words = composition_sentences() | {"address_suppressed": problem_sentences()["address_suppressed"]}
+    return fill(own_words[code], {"detail": detail, "address": detail}) if code in own_words else reply or ""
 
 
 def skip_name(reason: SkipReason | str | None) -> str:
