@@ -72,9 +72,6 @@ def send_proof(session: AnySession, street: Street, proof_id: int) -> ProofStatu
     except (composing.CompositionProblem, ValueError) as problem:
         session.rollback()
         return _finish(session, proof, ProofStatus.FAILED, str(problem))
-    # Asked again, as for a batch (law 5): hours may lie between the request and a worker.
-    if suppressions.of_address(session, proof.panel_id, proof.email):
-        return _finish(session, proof, ProofStatus.FAILED, f"address_suppressed:{proof.email}")
     panel = session.get_one(Panel, proof.panel_id)
     transport = street.transport(endpoint_of(panel, street.settings))
     session.commit()
@@ -89,7 +86,10 @@ def send_proof(session: AnySession, street: Street, proof_id: int) -> ProofStatu
 
 
 def write(session: AnySession, settings: Settings, proof: Proof) -> OutgoingMessage:
-    """The proof's message, with its contact's merge data and its own address."""
+    """The proof's message, with its contact's merge data and its own address. Raises ``CompositionProblem``."""
+    # Asked again, as for a batch (law 5): hours may lie between the request and a worker.
+    if suppressions.of_address(session, proof.panel_id, proof.email):
+        raise composing.CompositionProblem("address_suppressed", proof.email)
     campaign = session.get_one(Campaign, proof.campaign_id)
     composition = composing.compile_for(session, settings, campaign, purpose=TokenPurpose.PROOF)
     if campaign.frozen_on is None:

@@ -169,7 +169,7 @@ def written(
             yield composition.write(delivery.seq, delivery.email, delivery.name, delivery.fields)
         except CompositionProblem as problem:
             log.warning("delivery_not_rendered", seq=delivery.seq, problem=str(problem))
-            failures.append(Answer(seq=delivery.seq, kind=AnswerKind.NOT_RENDERED, text=str(problem)))
+            failures.append(Answer(seq=delivery.seq, kind=AnswerKind.NOT_RENDERED, text=f"cannot_compose:{problem}"))
         except Exception as error:
             log.error("delivery_not_rendered", seq=delivery.seq, exc_info=error)
             failures.append(Answer(seq=delivery.seq, kind=AnswerKind.NOT_RENDERED, text=str(error)[:300]))

@@ -22,8 +22,6 @@ from tests import factories
 from tests.flow.streets import message_id_of, street
 from tests.scripted_relay import Behaviour, ScriptedRelay
 
-pytestmark = pytest.mark.usefixtures("watched_statuses")
-
 
 @pytest.fixture
 def frozen(session: AnySession, settings: Settings, panel: Panel) -> Campaign:
@@ -147,7 +145,7 @@ def test_recipient_whose_data_blow_the_mail_up_fails_alone_and_says_why(
         assert "p9@example.pe" not in {stored.rcpt_to for stored in relay.stored}
     assert statuses(session) == counted(session) == {"accepted": 59, "failed": 1}
     [failed] = session.execute(text("SELECT email, reply_text FROM delivery WHERE status = 'failed'")).all()
-    assert failed == ("p9@example.pe", "too_large:2000000")
+    assert failed == ("p9@example.pe", "cannot_compose:too_large:2000000")
     assert outcomes.finish_campaigns(session) == [frozen.id]
 
 

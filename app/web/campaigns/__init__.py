@@ -19,7 +19,6 @@ from app.web.campaigns import plots, sending, sentences, watching, writing  # no
 blueprint.add_app_template_filter(plots.plot_points)
 blueprint.add_app_template_filter(plots.plot_moment)
 blueprint.add_app_template_filter(plots.rate)
-blueprint.add_app_template_filter(sentences.reply_words)
 
 
 @blueprint.context_processor

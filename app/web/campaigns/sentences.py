@@ -152,6 +152,9 @@ def composition_sentences() -> dict[str, str]:
             "El correo pasaría de %(detail)s bytes, más de lo que un correo debe tener. "
             "Acorte el contenido o los datos de los campos."
         ),
+        "address_suppressed": _(
+            "«%(detail)s» está en la lista de supresión: nunca se le escribe, ni siquiera en una prueba. Use otra dirección."
+        ),
         "no_sending_domain": _("Elija primero la dirección del remitente en uno de los dominios de la plataforma."),
         "no_dkim_key": _("El dominio %(detail)s no tiene una clave DKIM activa: cree una en Dominios."),
     }
@@ -270,13 +273,6 @@ DELIVERY_COLOURS = {
     "skipped": "secondary",
     "unknown": "purple",
 }
-
-
-def reply_words(reply: str | None) -> str:
-    """A relay's answer as it came; where there was none since the mail was not made or given to it, why, as a sentence."""
-    code, _colon, detail = (reply or "").partition(":")
-    own_words = composition_sentences() | {"address_suppressed": problem_sentences()["address_suppressed"]}
-    return fill(own_words[code], {"detail": detail, "address": detail}) if code in own_words else reply or ""
 
 
 def skip_name(reason: SkipReason | str | None) -> str:

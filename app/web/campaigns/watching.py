@@ -12,7 +12,7 @@ from app.extensions import db
 from app.flow import campaigns, recipients, reports
 from app.models import Campaign, Delivery, SkipReason
 from app.web.campaigns import blueprint
-from app.web.campaigns.sentences import delivery_name, figure_names, reaction_names, reply_words, skip_name
+from app.web.campaigns.sentences import delivery_name, figure_names, reaction_names, skip_name
 from app.web.campaigns.writing import redirect_to
 from app.web.contacts.csv_answer import csv_answer
 from app.web.paging import page_by_key
@@ -150,8 +150,8 @@ def csv_cells(row: Any) -> list[Any]:
     ]
     status = delivery_name(row.status)
     return [
-        row.seq, row.email, status, reason, row.attempts, *times, row.reply_code, reply_words(row.reply_text),
-        row.opens, row.clicks, *reactions,
+        row.seq, row.email, status, reason, row.attempts, *times, row.reply_code, row.reply_text, row.opens, row.clicks,
+        *reactions,
     ]  # fmt: skip
 
 
