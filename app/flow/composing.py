@@ -18,6 +18,7 @@ from flask_babel import gettext as _
 from sqlalchemy import delete, select
 
 from app.config import Settings
+from app.flow.problem import Problem
 from app.flow.sessions import AnySession
 from app.flow.submission import OutgoingMessage
 from app.mail.compose import CompiledCampaign, Content, Mailing, Recipient, RenderedMessage
@@ -34,13 +35,16 @@ MAX_KEPT = 32
 BODY_START = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
 
 
-class CompositionProblem(Exception):
-    """A campaign can't be turned into mail; ``code`` says why, stable, for the sentence made where it is shown."""
+class CompositionProblem(Problem):
+    """A campaign can't be turned into mail, or not for one recipient: ``content``, ``too_large``, ``no_sending_domain``,
+    ``no_dkim_key``, ``address_suppressed``. As a text it is what the database keeps of it: ``code:detail``."""
 
     def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(f"{code}:{detail}" if detail else code)
-        self.code = code
+        super().__init__(code, detail=detail)
         self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.code}:{self.detail}" if self.detail else self.code
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,15 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from app.flow.importing.guess import RESERVED_KEYS
+from app.flow.problem import Problem
 from app.flow.sessions import AnySession
 from app.models import Contact, CustomField, FieldType
 
 KEY = re.compile(r"[a-z][a-z0-9_]{0,39}$")
 
 
-class FieldProblem(ValueError):
+class FieldProblem(Problem):
     """``bad_key``, ``reserved_key``, ``taken_key``, ``in_use`` (contacts)."""
-
-    def __init__(self, code: str, **details: int) -> None:
-        super().__init__(code)
-        self.code = code
-        self.details = details
 
 
 def of_panel(session: AnySession, panel_id: int) -> list[CustomField]:
