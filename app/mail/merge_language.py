@@ -1,5 +1,6 @@
 """The words of the merge language: parts of a mail, filters, reserved fields, limits."""
 
+import re
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -64,13 +65,7 @@ KEYWORDS = frozenset({
     "varargs", "kwargs", "trans",
 })  # fmt: skip
 
-
-def is_field_name(name: str) -> bool:
-    """Whether a custom field of this name could be used as `{{ name }}`."""
-    return (
-        name.isidentifier()
-        and not name.startswith("_")
-        and name not in KEYWORDS
-        and name not in RESERVED_FIELDS
-        and len(name) <= 60
-    )
+FIELD_KEY = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
+r"""What a custom field may be called, as the database has it (`\Z`: `$` would let a line break through)."""
+TAKEN_KEYS = RESERVED_FIELDS | {NAME_FIELD} | KEYWORDS
+"""Names that mean something else in a template already."""
