@@ -10,6 +10,7 @@ from werkzeug.serving import make_server
 from app.flow import sampling
 from app.models import Campaign, CampaignStatus
 from tests import factories, ledger
+from tests.fixtures.laws import arrange
 
 pytestmark = pytest.mark.browser
 
@@ -161,6 +162,7 @@ def test_live_page_moves_by_itself_and_shows_the_plot(page, session, draft):
     sampling.sample(session, draft.id)
     page.goto(f"campanas/{draft.id}")
     assert page.locator("#f-waiting").text_content() == "8"
+    arrange(session)
     session.execute(
         text("UPDATE delivery SET status = 'accepted' WHERE campaign_id = :c AND seq <= 4"), {"c": draft.id}
     )
