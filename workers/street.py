@@ -11,6 +11,7 @@ from app.flow.relays import RelayEndpoint, endpoint_of
 from app.flow.sending import Street
 from app.flow.sessions import AnySession
 from app.flow.smtp_opening import own_name
+from app.mail.addresses import domain_of
 from app.mail.tokens import TokenMaker, message_id
 from app.models import Campaign, Panel
 from workers.broker import stopping, worker_name
@@ -51,7 +52,7 @@ class MessageIds:
 
     def __init__(self, tokens: TokenMaker, from_email: str) -> None:
         self._tokens = tokens
-        self._domain = from_email.rpartition("@")[2]
+        self._domain = domain_of(from_email)
 
     def __call__(self, seq: int) -> str:
         return message_id(self._tokens.token(seq), self._domain)

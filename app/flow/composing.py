@@ -21,6 +21,7 @@ from app.config import Settings
 from app.flow.problem import Problem
 from app.flow.sessions import AnySession
 from app.flow.submission import OutgoingMessage
+from app.mail.addresses import domain_of
 from app.mail.compose import CompiledCampaign, Content, Mailing, Recipient, RenderedMessage
 from app.mail.dkim import DkimSigner, assemble, body_hash
 from app.mail.html import UnsubscribeFooter
@@ -131,7 +132,7 @@ def token_key(settings: Settings) -> bytes:
 
 def sending_domain_of(session: AnySession, campaign: Campaign) -> SendingDomain:
     """The panel's sending domain of the From address. Raises :class:`CompositionProblem` where it has none."""
-    name = campaign.from_email.rpartition("@")[2].lower()
+    name = domain_of(campaign.from_email).lower()
     domain = session.scalar(
         select(SendingDomain).where(SendingDomain.panel_id == campaign.panel_id, SendingDomain.domain == name)
     )

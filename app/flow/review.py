@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from app.config import Settings
 from app.flow.campaign_content import check_content, content_of
 from app.flow.sessions import AnySession
+from app.mail.addresses import domain_of
 from app.mail.html import check_links, prepare_html
 from app.mail.merge_language import NAME_FIELD, RESERVED_FIELDS, UNSUBSCRIBE_FIELD
 from app.mail.problems import TemplateProblem
@@ -104,7 +105,7 @@ def blockers(
     if problems:
         found.append(Finding("content_broken", Level.BLOCKER, {"problems": problems}))
     if campaign.from_email and not _can_sign(session, campaign):
-        found.append(Finding("dkim_missing", Level.BLOCKER, {"domain": campaign.from_email.rpartition("@")[2]}))
+        found.append(Finding("dkim_missing", Level.BLOCKER, {"domain": domain_of(campaign.from_email)}))
     if not campaign.lists:
         found.append(Finding("lists_missing", Level.BLOCKER))
     elif not (_has_recipients(session, campaign) if has_recipients is None else has_recipients):
@@ -119,7 +120,7 @@ def _can_sign(session: AnySession, campaign: Campaign) -> bool:
         .join(SendingDomain)
         .where(
             SendingDomain.panel_id == campaign.panel_id,
-            SendingDomain.domain == campaign.from_email.rpartition("@")[2],
+            SendingDomain.domain == domain_of(campaign.from_email),
             DkimKey.is_active,
         )
     )

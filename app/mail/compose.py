@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from markupsafe import escape
 
+from app.mail.addresses import domain_of
 from app.mail.header_words import check_address, date_value, encode_phrase, encode_text, mailbox
 from app.mail.html import UnsubscribeFooter, footer_text, prepare_html
 from app.mail.html_text import html_to_text
@@ -111,7 +112,7 @@ class CompiledCampaign:
         self._mailing = mailing
         self._token = TokenMaker(mailing.token_key, mailing.campaign_id, mailing.purpose).token
         self._from_email = check_address(content.from_email.lower())
-        self._message_id_domain = self._from_email.rpartition("@")[2]
+        self._message_id_domain = domain_of(self._from_email)
         # A word that must be no domain would be found here, before a million messages are rendered.
         check_address(return_path("x", mailing.return_path_domain))
         self._subject = _header_compiler().plan(clean_text(content.subject))

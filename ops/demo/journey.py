@@ -15,6 +15,7 @@ from app.extensions import db
 from app.flow import campaigns, imports, suppressions
 from app.flow.campaign_content import CampaignContent
 from app.flow.importing import store
+from app.mail.addresses import domain_of
 from app.models import (
     Campaign,
     CampaignStatus,
@@ -76,7 +77,7 @@ class Journey:
         db.session.add(mailing_list)
         db.session.flush()
         for address in sorted(self.cast.unsubscribed):
-            contact = Contact(panel_id=panel.id, email=address, domain=address.rpartition("@")[2], name="")
+            contact = Contact(panel_id=panel.id, email=address, domain=domain_of(address), name="")
             contact.subscriptions = [
                 Subscription(list_id=mailing_list.id, status=SubscriptionStatus.SUBSCRIBED, source="demo")
             ]

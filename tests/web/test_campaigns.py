@@ -331,7 +331,7 @@ class TestLooking:
         )
         session.add(sent)
         session.commit()
-        assert previews.captured_proofs(session, settings, [proof]) == {proof.id: sent.id}
+        assert previews.captured_proofs(session, settings, draft, [proof]) == {proof.id: sent.id}
 
 
 class TestReview:
