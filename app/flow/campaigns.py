@@ -308,5 +308,5 @@ def _locked(session: AnySession, panel_id: int, campaign_id: int) -> Campaign:
     campaign = session.scalar(statement.execution_options(populate_existing=True))
     if campaign is None:
         _refuse(session, "not_found", campaign=campaign_id)
-    assert campaign is not None  # noqa: S101
+    assert campaign is not None  # noqa: S101  # for mypy: `_refuse` has raised
     return campaign

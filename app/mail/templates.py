@@ -313,7 +313,7 @@ def _tags(tokens: list[LexedToken]) -> Iterator[tuple[LexedToken, list[LexedToke
 
 def _constant_item(node: nodes.Node) -> str:
     is_text = isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str)
-    return str(node.arg.value) if is_text else ""  # type: ignore[attr-defined]
+    return str(node.arg.value) if is_text else ""  # type: ignore[attr-defined]  # checked above
 
 
 def _closest(name: str, known: Iterable[str]) -> str:

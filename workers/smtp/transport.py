@@ -93,7 +93,7 @@ class _Run:
             if connection is None:
                 self._again.appendleft(message)
                 break
-            self._guarded(connection, lambda c=connection, m=message: self._begin(c, m))  # type: ignore[misc]
+            self._guarded(connection, lambda c=connection, m=message: self._begin(c, m))  # type: ignore[misc]  # mypy knows no defaults there
         if self._unavailable is not None and not self._connections:
             self._give_up()
             return False
@@ -156,7 +156,7 @@ class _Run:
     def _watch(self) -> None:
         now = time.monotonic()
         for connection in list(self._connections):
-            self._guarded(connection, lambda c=connection: c.check_silence(now))  # type: ignore[misc]
+            self._guarded(connection, lambda c=connection: c.check_silence(now))  # type: ignore[misc]  # mypy knows no defaults there
 
     def _guarded(self, connection: SmtpConnection, work: Callable[[], None]) -> None:
         """Run ``work``; on a lost connection its messages are answered or go to another one."""
