@@ -94,7 +94,7 @@ class Installation:
     @property
     def local_url(self) -> str:
         """Where this machine reaches the web, whatever its public name."""
-        host = _LOOPBACK if self.host in ("0.0.0.0", "") else "[::1]" if self.host == "::" else self.host  # noqa: S104
+        host = _LOOPBACK if self.host in ("0.0.0.0", "") else "[::1]" if self.host == "::" else self.host  # noqa: S104  # compared
         return f"http://{host}:{self.port}"
 
     @property

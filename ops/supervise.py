@@ -167,7 +167,7 @@ class Supervisor:
     def stop_on_signals(self) -> dict[signal.Signals, signal.Handlers]:
         """Take over the signals that mean "stop"; returns the handlers that were there."""
         wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        return {number: signal.signal(number, self._on_signal) for number in wanted}  # type: ignore[misc]
+        return {number: signal.signal(number, self._on_signal) for number in wanted}  # type: ignore[misc]  # a method is a handler
 
     def wait_for_signal(self) -> None:
         while not self._stopping.wait(0.5):

@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from app.config import Settings
 from app.extensions import db
-from app.flow import audience, batches, bell, cancelling, imports, outcomes, proofs, reconciling, reports
+from app.flow import audience, batches, bell, cancelling, imports, outcomes, proofs, reconciling, sampling
 from app.logs import get_logger
 from app.models.partitions import ensure_coming_partitions
 from workers import actors
@@ -138,7 +138,7 @@ class Dispatcher:
         cancelling.skip_remaining(db.session)
 
     def _sample(self) -> None:
-        reports.sample_running(db.session)
+        sampling.sample_running(db.session)
 
     def _finish_campaigns(self) -> None:
         for campaign_id in outcomes.finish_campaigns(db.session):

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import selectinload
 
 from app.flow import passwords
+from app.flow.problem import Problem
 from app.flow.sessions import AnySession
 from app.mail.addresses import Address, parse_address
 from app.models import Membership, Panel, Role, User
@@ -20,13 +21,9 @@ from app.models import Membership, Panel, Role, User
 LOCALES = ("es", "en")
 
 
-class AccountProblem(ValueError):
+class AccountProblem(Problem):
     """``code``: ``wrong_password``, ``last_administrator``, ``email_taken``, ``email_invalid``, ``locale_unknown``, or one of
     :class:`app.flow.passwords.PasswordRefused`."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 @dataclass(frozen=True, kw_only=True)

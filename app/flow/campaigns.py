@@ -22,6 +22,7 @@ from app.flow.campaign_content import (
     content_of,
     normalised,
 )
+from app.flow.problem import Problem
 from app.flow.sessions import AnySession
 from app.models import (
     CAMPAIGN_TRANSITIONS,
@@ -40,14 +41,9 @@ FURTHEST_SCHEDULE = timedelta(days=731)
 WRITABLE = frozenset({CampaignStatus.DRAFT, CampaignStatus.IN_REVIEW})
 
 
-class CampaignProblem(Exception):
-    """Refused; ``code`` says why, ``details`` where and what. The sentence is made where it is shown."""
-
-    def __init__(self, code: str, **details: Any) -> None:
-        told = ", ".join(f"{key}={value}" for key, value in details.items())
-        super().__init__(f"{code}: {told}" if told else code)
-        self.code = code
-        self.details = details
+class CampaignProblem(Problem):
+    """``not_found``, ``not_a_draft``, ``changed_meanwhile``, ``wrong_status``; for a time ``past``, ``too_far``,
+    ``time_skipped``; and those of proofs (see ``previews``)."""
 
 
 class ContentRefused(CampaignProblem):
@@ -317,5 +313,5 @@ def _locked(session: AnySession, panel_id: int, campaign_id: int) -> Campaign:
     campaign = session.scalar(statement.execution_options(populate_existing=True))
     if campaign is None:
         _refuse(session, "not_found", campaign=campaign_id)
-    assert campaign is not None  # noqa: S101
+    assert campaign is not None  # noqa: S101  # for mypy: `_refuse` has raised
     return campaign

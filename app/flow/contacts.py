@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from app.flow import suppressions
+from app.flow.problem import Problem
 from app.flow.sessions import AnySession, rows_changed
 from app.mail.addresses import Address, AddressProblem, parse_address
 from app.models import (
@@ -27,12 +28,8 @@ from app.models import (
 LATEST_EVENTS = 50
 
 
-class ContactProblem(ValueError):
+class ContactProblem(Problem):
     """``taken``, or a code of ``AddressProblem``."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,16 @@
 """The fields that a panel's operators defined for its contacts."""
 
-import re
-
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from app.flow.importing.guess import RESERVED_KEYS
+from app.flow.problem import Problem
 from app.flow.sessions import AnySession
+from app.mail.merge_language import FIELD_KEY, TAKEN_KEYS
 from app.models import Contact, CustomField, FieldType
 
-KEY = re.compile(r"[a-z][a-z0-9_]{0,39}$")
 
-
-class FieldProblem(ValueError):
+class FieldProblem(Problem):
     """``bad_key``, ``reserved_key``, ``taken_key``, ``in_use`` (contacts)."""
-
-    def __init__(self, code: str, **details: int) -> None:
-        super().__init__(code)
-        self.code = code
-        self.details = details
 
 
 def of_panel(session: AnySession, panel_id: int) -> list[CustomField]:
@@ -29,9 +21,9 @@ def of_panel(session: AnySession, panel_id: int) -> list[CustomField]:
 
 def create(session: AnySession, panel_id: int, *, key: str, label: str, type_: FieldType) -> CustomField:
     """A new field behind the others. Raises :class:`FieldProblem`. Commits."""
-    if not KEY.match(key):
+    if not FIELD_KEY.match(key):
         raise FieldProblem("bad_key")
-    if key in RESERVED_KEYS:
+    if key in TAKEN_KEYS:
         raise FieldProblem("reserved_key")
     last = session.scalar(select(func.max(CustomField.position)).where(CustomField.panel_id == panel_id))
     field = CustomField(panel_id=panel_id, key=key, label=label, type=type_, position=(last or 0) + 1)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import selectinload
 
 from app.config import ConfigurationError, Settings
 from app.flow.campaign_content import is_under_allowed_suffix
+from app.flow.problem import Problem
 from app.flow.sessions import AnySession
 from app.mail.addresses import domain_to_ascii
 from app.mail.dkim import KeyKind, KeyPair, generate_key
@@ -30,14 +31,9 @@ HOST = re.compile(r"[A-Za-z0-9.-]+\Z")
 MakeKey = Callable[[KeyKind], KeyPair]
 
 
-class DomainProblem(ValueError):
+class DomainProblem(Problem):
     """``code``: ``invalid``, ``suffix`` (with the allowed ``names``), ``taken``, ``return_path_invalid``,
     ``return_path_suffix``, ``tracking_url``, ``in_use`` (with the campaigns' ``names``)."""
-
-    def __init__(self, code: str, names: tuple[str, ...] = ()) -> None:
-        super().__init__(code)
-        self.code = code
-        self.names = names
 
 
 def domains(panel_id: int) -> Select[SendingDomain]:
@@ -86,7 +82,7 @@ def checked_domain(settings: Settings, typed: str) -> str:
         raise DomainProblem("invalid")
     is_registry = domain in settings.suffixes and domain.count(".") < 2
     if is_registry or not is_under_allowed_suffix(domain, settings):
-        raise DomainProblem("suffix", settings.suffixes)
+        raise DomainProblem("suffix", names=settings.suffixes)
     return domain
 
 
@@ -119,7 +115,7 @@ def update_domain(
     if return_path is None:
         raise DomainProblem("return_path_invalid")
     if not is_under_allowed_suffix(return_path, settings):
-        raise DomainProblem("return_path_suffix", settings.suffixes)
+        raise DomainProblem("return_path_suffix", names=settings.suffixes)
     row.return_path_domain, row.tracking_url = return_path, checked_tracking_url(tracking_url)
     session.commit()
 
@@ -161,7 +157,7 @@ def delete_domain(session: AnySession, row: SendingDomain) -> None:
         )
     )
     if names:
-        raise DomainProblem("in_use", names)
+        raise DomainProblem("in_use", names=names)
     session.execute(delete(SendingDomain).where(SendingDomain.id == row.id))
     session.commit()
 

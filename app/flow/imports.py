@@ -273,5 +273,5 @@ def _engine(session: AnySession) -> Engine:
 def _interrupter(session: AnySession) -> Callable[[], None]:
     """Stops the statement that runs in the session's transaction; called from the heartbeat's thread."""
     connection = session.connection().connection.driver_connection
-    assert connection is not None  # noqa: S101
+    assert connection is not None  # noqa: S101  # for mypy
     return lambda: connection.cancel_safe(timeout=5)

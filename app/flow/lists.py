@@ -9,18 +9,15 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from app.flow import contacts, suppressions
+from app.flow.problem import Problem
 from app.flow.sessions import AnySession
 from app.models import Contact, MailingList, Subscription, SubscriptionStatus
 
 ROWS_PER_READ = 5000
 
 
-class ListProblem(ValueError):
+class ListProblem(Problem):
     """``name_taken``: another list of the panel has this name (it may be archived)."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 def of_panel(panel_id: int, *, archived: bool = False) -> Select[MailingList]:

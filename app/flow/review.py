@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from app.config import Settings
 from app.flow.campaign_content import check_content, content_of
 from app.flow.sessions import AnySession
+from app.mail.addresses import domain_of
 from app.mail.html import check_links, prepare_html
 from app.mail.merge_language import NAME_FIELD, RESERVED_FIELDS, UNSUBSCRIBE_FIELD
 from app.mail.problems import TemplateProblem
@@ -131,7 +132,7 @@ def _signing(session: AnySession, campaign: Campaign) -> list[Finding]:
     find its key. What the DNS shows is known from the last «Comprobar»; nobody waits for name servers here."""
     if not campaign.from_email:
         return []
-    domain = campaign.from_email.rpartition("@")[2]
+    domain = domain_of(campaign.from_email)
     keys = _active_keys(session, campaign.panel_id, domain)
     details = {"domain": domain}
     if not keys:
@@ -230,7 +231,7 @@ COUNT = f"""
         FROM ({RECIPIENTS}) m JOIN contact c ON c.id = m.contact_id AND c.panel_id = :panel
         LEFT JOIN ({SUPPRESSED}) x ON x.email = c.email
     ) audience
-"""  # noqa: S608
+"""  # noqa: S608  # made of constants
 ANYBODY = """
     SELECT 1 FROM subscription s JOIN contact c ON c.id = s.contact_id AND c.panel_id = :panel
     WHERE s.list_id = ANY(:lists) AND s.status = 'subscribed' AND NOT EXISTS (

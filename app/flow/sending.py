@@ -164,6 +164,11 @@ def written(
     for delivery in chunk:
         try:
             yield composition.write(delivery.seq, delivery.email, delivery.name, delivery.fields)
+        except CompositionProblem as problem:
+            log.warning("delivery_not_rendered", seq=delivery.seq, problem=str(problem))
+            failures.append(
+                Answer(seq=delivery.seq, kind=AnswerKind.NOT_RENDERED, text=coded(OwnReply.CANNOT_COMPOSE, problem))
+            )
         except Exception as error:
             log.error("delivery_not_rendered", seq=delivery.seq, exc_info=error)
             failures.append(

@@ -29,11 +29,9 @@ CAMPAIGN_TRANSITIONS: dict[CampaignStatus, frozenset[CampaignStatus]] = {
     CampaignStatus.SCHEDULED: frozenset({CampaignStatus.DRAFT, CampaignStatus.PREPARING, CampaignStatus.CANCELLED}),
     CampaignStatus.PREPARING: frozenset({CampaignStatus.SENDING, CampaignStatus.PAUSED, CampaignStatus.CANCELLED}),
     CampaignStatus.SENDING: frozenset({CampaignStatus.PAUSED, CampaignStatus.FINISHED, CampaignStatus.CANCELLED}),
-    # Resumed: to preparing where the audience was not completely frozen yet, else to sending. Finished: the last
-    # outcome arrived after the pause.
-    CampaignStatus.PAUSED: frozenset(
-        {CampaignStatus.PREPARING, CampaignStatus.SENDING, CampaignStatus.FINISHED, CampaignStatus.CANCELLED}
-    ),
+    # Resumed: to preparing where the audience was not completely frozen yet, else to sending, which may find that the last
+    # outcome has arrived after the pause.
+    CampaignStatus.PAUSED: frozenset({CampaignStatus.PREPARING, CampaignStatus.SENDING, CampaignStatus.CANCELLED}),
     CampaignStatus.FINISHED: frozenset(),
     CampaignStatus.CANCELLED: frozenset(),
 }

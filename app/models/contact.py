@@ -15,7 +15,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import INET, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Model
@@ -116,7 +116,6 @@ class Subscription(Model):
     unsubscribed_at: Mapped[datetime | None] = mapped_column(Timestamp)
     unsubscribe_source: Mapped[str | None] = mapped_column(String(200))
     """How the person left: ``one-click:<campaign>``, ``page:<campaign>``, ``manual:<user id>``."""
-    consent_ip: Mapped[str | None] = mapped_column(INET)
 
     contact: Mapped[Contact] = relationship(back_populates="subscriptions")
     mailing_list: Mapped[MailingList] = relationship()

@@ -397,7 +397,6 @@ def upgrade():
     sa.Column('subscribed_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.Column('unsubscribed_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('unsubscribe_source', sa.String(length=200), nullable=True),
-    sa.Column('consent_ip', postgresql.INET(), nullable=True),
     sa.ForeignKeyConstraint(['contact_id'], ['contact.id'], name=op.f('fk_subscription_contact_id'), ondelete='CASCADE'),
     sa.ForeignKeyConstraint(['list_id'], ['mailing_list.id'], name=op.f('fk_subscription_list_id')),
     sa.PrimaryKeyConstraint('list_id', 'contact_id', name=op.f('pk_subscription'))

@@ -22,6 +22,7 @@ from app.models import (
 )
 from app.models.partitions import ensure_partitions
 from tests import factories
+from tests.fixtures.laws import arrange
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 11, 21, 5, 0, tzinfo=UTC)
@@ -216,9 +217,10 @@ def test_the_mode_stays_while_a_campaign_is_under_way(session, panel, relay, sta
     campaign = factories.campaign(session, panel, status=status)
     with pytest.raises(panels.PanelProblem) as refused:
         panels.use_relay(session, panel, relay.id, understood=True)
-    assert (refused.value.code, refused.value.names) == ("campaigns_under_way", (campaign.name,))
+    assert (refused.value.code, refused.value.details["names"]) == ("campaigns_under_way", (campaign.name,))
     session.refresh(panel)
     assert panel.mode is PanelMode.PRACTICE
+    arrange(session)
     campaign.status = CampaignStatus.FINISHED
     session.commit()
     panels.use_relay(session, panel, relay.id, understood=True)

@@ -27,7 +27,6 @@ from tests.flow.test_sending import batch_ids, counted, frozen, statuses
 from tests.scripted_relay import Behaviour, ScriptedRelay
 
 __all__ = ["frozen"]
-pytestmark = pytest.mark.usefixtures("watched_statuses")
 
 
 def expire(session: AnySession) -> list[batches.ExpiredBatch]:

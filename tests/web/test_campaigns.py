@@ -25,6 +25,7 @@ from app.models import (
 )
 from tests import factories, ledger
 from tests.fixtures.app import log_in
+from tests.fixtures.laws import arrange
 
 BASE = "/p/empleo/campaigns"
 
@@ -177,6 +178,15 @@ class TestWriting:
         answer = editor.post(f"{BASE}/live-preview", data={"html": "{{ nombre }}"})
         assert "<img" not in answer.text
 
+    def test_live_preview_of_a_mail_too_large_says_so(self, editor, session, panel, people):
+        factories.custom_field(session, panel, "nota")
+        session.execute(text("UPDATE contact SET fields = jsonb_build_object('nota', repeat('\"', 20000))"))
+        session.commit()
+        answer = editor.post(f"{BASE}/vista-previa", data={"html": "{{ nota }}" * 450, "list_ids": people.id})
+        assert answer.status_code == 200
+        assert "pasaría de 2000000 bytes" in answer.text
+        assert len(answer.text) < 5_000
+
     def test_live_preview_of_a_broken_template_says_what_is_wrong(self, editor, panel):
         answer = editor.post(f"{BASE}/live-preview", data={"html": "{{ nada }}"})
         assert "No existe el campo «nada»" in answer.text
@@ -209,6 +219,7 @@ class TestWriting:
     def test_list_is_filtered_searched_and_sorted(self, manager, session, panel):
         for name in ("Beta", "Alfa", "Gama"):
             factories.campaign(session, panel, name=name)
+        arrange(session)
         session.execute(text("UPDATE campaign SET status = 'finished' WHERE name = 'Gama'"))
         session.commit()
         names = re.compile(r"/edit\">(\w+)</a>|/campaigns/\d+\">(\w+)</a>")
@@ -319,7 +330,7 @@ class TestLooking:
         )
         session.add(sent)
         session.commit()
-        assert previews.captured_proofs(session, settings, [proof]) == {proof.id: sent.id}
+        assert previews.captured_proofs(session, settings, draft, [proof]) == {proof.id: sent.id}
 
 
 class TestReview:
@@ -453,6 +464,7 @@ class TestWatching:
         assert "Personas que no la recibirán: 2" in done
 
     def test_campaign_that_paused_itself_says_why_and_what_to_do(self, manager, session, running):
+        arrange(session)
         running.status = CampaignStatus.PAUSED
         running.status_reason = "relay_failures:421 too busy <b>"
         session.commit()
@@ -462,6 +474,7 @@ class TestWatching:
 
     @pytest.mark.parametrize("status", list(CampaignStatus))
     def test_every_status_has_a_page(self, manager, session, draft, status):
+        arrange(session)
         draft.status, draft.scheduled_at = status, datetime.now(UTC)
         draft.started_at = draft.finished_at = datetime.now(UTC)
         session.commit()

@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import select, text
 from werkzeug.serving import make_server
 
-from app.flow import reports
+from app.flow import sampling
 from app.models import Campaign, CampaignStatus
 from tests import factories, ledger
+from tests.fixtures.laws import arrange
 
 pytestmark = pytest.mark.browser
 
@@ -197,9 +198,10 @@ def test_person_decides_about_what_no_relay_can_tell(page, session, panel, draft
 
 def test_live_page_moves_by_itself_and_shows_the_plot(page, session, draft):
     ledger.freeze(session, draft, ["planned"] * 8)
-    reports.sample(session, draft.id)
+    sampling.sample(session, draft.id)
     page.goto(f"campaigns/{draft.id}")
     assert page.locator("#f-waiting").text_content() == "8"
+    arrange(session)
     session.execute(
         text("UPDATE delivery SET status = 'accepted' WHERE campaign_id = :c AND seq <= 4"), {"c": draft.id}
     )

@@ -26,6 +26,7 @@ from app.web.settings.sentences import panel_sentence
 from dns_tools.dkim import KeyCheck, KeyStatus
 from tests import factories
 from tests.fixtures.app import log_in
+from tests.fixtures.laws import arrange
 from tests.pages import FreshClient, submit
 from tests.unit.test_dkim_records import server as name_server  # noqa: F401
 
@@ -393,6 +394,7 @@ def test_a_domain_that_is_needed_is_not_removed(client, session, settings, alice
     answer = submit(client, f"/p/empleo/domains/{row.id}/delete", follow_redirects=True)
     assert "lo necesitan campañas programadas" in answer.text
     assert "Mañana" in answer.text
+    arrange(session)
     campaign.status = CampaignStatus.DRAFT
     session.commit()
     submit(client, f"/p/empleo/domains/{row.id}/delete")

@@ -102,6 +102,14 @@ class SmtpConnection:
         return self._current is None and self._next is None
 
     @property
+    def owes_verdict(self) -> bool:
+        """Whether the relay has the whole content of a message and has not answered yet."""
+        return self._current is not None and self._has_whole(self._current)
+
+    def _has_whole(self, transaction: Transaction) -> bool:
+        return transaction.final_dot_at is not None and self._written >= transaction.final_dot_at
+
+    @property
     def wants_write(self) -> bool:
         return bool(self._out)
 
@@ -167,10 +175,9 @@ class SmtpConnection:
         for transaction in (self._current, self._next):
             if transaction is None:
                 continue
-            dot = transaction.final_dot_at
             if transaction.refusal is not None:
                 answers.append(refused(transaction.message, transaction.refusal))
-            elif dot is not None and self._written >= dot:
+            elif self._has_whole(transaction):
                 answers.append(
                     Answer(
                         seq=transaction.message.seq,

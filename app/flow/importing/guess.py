@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from app.flow.importing.sniff import Sniffed
 from app.mail.addresses import Address, parse_address
+from app.mail.merge_language import TAKEN_KEYS
 from app.models import CustomField
 
 EMAIL, NAME, SKIP = "email", "name", "skip"
 FIELD_PREFIX = "field:"
-RESERVED_KEYS = frozenset({"email", "nombre", "enlace_baja"})
-"""What templates call the address, the name and the unsubscribe link; no custom field may take these."""
 MAX_KEY_LENGTH = 40
 
 EMAIL_HEADERS = re.compile(r"(correos?|e_?mails?|mails?)(_|$)|_(correo|e_?mail|mail)(_|$)")
@@ -36,7 +35,7 @@ def propose_key(header: str, column: int, taken: Iterable[str]) -> str:
     stem = folded(header)[:MAX_KEY_LENGTH].strip("_") or f"columna_{column}"
     if not stem[0].isalpha():
         stem = f"campo_{stem}"[:MAX_KEY_LENGTH]
-    refused = RESERVED_KEYS.union(taken)
+    refused = TAKEN_KEYS.union(taken)
     key, number = stem, 2
     while key in refused:
         key = f"{stem[: MAX_KEY_LENGTH - 1 - len(str(number))]}_{number}"

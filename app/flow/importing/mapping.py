@@ -1,19 +1,17 @@
 """What a person said the columns are, and where the people go: checked before a worker begins."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
 
-from app.flow.importing.guess import EMAIL, FIELD_PREFIX, NAME, RESERVED_KEYS, SKIP
+from app.flow.importing.guess import EMAIL, FIELD_PREFIX, NAME, SKIP
 from app.flow.importing.problems import FileProblem, ImportProblem
 from app.flow.sessions import AnySession
+from app.mail.merge_language import FIELD_KEY, TAKEN_KEYS
 from app.models import MailingList
 
-FIELD_KEY = re.compile(r"[a-z][a-z0-9_]{0,39}$")
-"""As the database has it."""
 MAX_LIST_NAME = 100
 TARGET_WORDS = {
     **dict.fromkeys(("email", "correo"), EMAIL),
@@ -78,7 +76,7 @@ def _check_target_name(target: str, column: int) -> None:
     if target in ONCE:
         return
     key = target.removeprefix(FIELD_PREFIX)
-    if not target.startswith(FIELD_PREFIX) or not FIELD_KEY.match(key) or key in RESERVED_KEYS:
+    if not target.startswith(FIELD_PREFIX) or not FIELD_KEY.match(key) or key in TAKEN_KEYS:
         raise ImportProblem(FileProblem.BAD_FIELD_KEY, key=key[:60], column=column)
 
 

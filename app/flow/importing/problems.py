@@ -4,6 +4,8 @@ import json
 from enum import StrEnum
 from typing import Any
 
+from app.flow.problem import Problem
+
 
 class FileProblem(StrEnum):
     """Nothing of the file is imported."""
@@ -54,13 +56,13 @@ DUPLICATE_PREFIX = "duplicate:"
 """Followed by the line that counts."""
 
 
-class ImportProblem(Exception):
+class ImportProblem(Problem):
     """The file can't be imported, or the import can't do that now. ``details`` hold what the sentence needs."""
 
+    code: FileProblem
+
     def __init__(self, code: FileProblem, **details: Any) -> None:
-        super().__init__(f"{code}: {details}" if details else code.value)
-        self.code = code
-        self.details = details
+        super().__init__(code, **details)
 
     def to_json(self) -> str:
         """As it is kept in ``Import.error``."""

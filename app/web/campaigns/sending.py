@@ -118,7 +118,7 @@ def proofs(campaign_id: int) -> str:
 
 def proof_facts(campaign: Campaign) -> dict[str, object]:
     latest = previews.proofs_of(db.session, campaign.id)
-    return {"proofs": latest, "captured": previews.captured_proofs(db.session, current_settings(), latest)}
+    return {"proofs": latest, "captured": previews.captured_proofs(db.session, current_settings(), campaign, latest)}
 
 
 # Sending.

@@ -100,6 +100,8 @@ def content_sentences() -> dict[str, str]:
         "list_unknown": _("Una de las listas elegidas ya no existe o está archivada. Elija otra."),
         "rate_out_of_range": _("Escriba un número de 1 en adelante, o deje el campo vacío para no limitar."),
         "too_deep": _("Hay demasiados niveles, uno dentro de otro (máximo %(limit)s)."),
+        "too_many_tags": _("Hay más de %(limit)s etiquetas entre llaves en esta parte; quite algunas."),
+        "too_many_branches": _("Hay más de %(limit)s condiciones («if», «elif») en esta parte; quite algunas."),
         "tag_too_long": _("Hay demasiado texto entre estas llaves; divídalo."),
         "unclosed_tag": _("«%(tag)s» se abre aquí y nunca se cierra."),
         "unclosed_if": _("A este «if» le falta su «endif»."),
@@ -150,6 +152,13 @@ def address_reasons() -> dict[str, str]:
 def composition_sentences() -> dict[str, str]:
     return {
         "content": _("El contenido no se puede convertir en un correo: %(detail)s"),
+        "too_large": _(
+            "El correo pasaría de %(detail)s bytes, más de lo que un correo debe tener. "
+            "Acorte el contenido o los datos de los campos."
+        ),
+        "address_suppressed": _(
+            "«%(detail)s» está en la lista de supresión: nunca se le escribe, ni siquiera en una prueba. Use otra dirección."
+        ),
         "no_sending_domain": _("Elija primero la dirección del remitente en uno de los dominios de la plataforma."),
         "no_dkim_key": _("El dominio %(detail)s no tiene una clave DKIM activa: cree una en Dominios."),
     }

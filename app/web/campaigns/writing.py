@@ -13,6 +13,7 @@ from app.extensions import db
 from app.flow import campaigns, lists, previews, reports
 from app.flow.campaign_content import CampaignContent, check_content, known_fields, normalised
 from app.flow.campaigns import CampaignProblem, ContentRefused
+from app.flow.composing import CompositionProblem
 from app.flow.review import CLIPPED_AT_BYTES
 from app.mail.html import check_links
 from app.mail.merge_language import EMAIL_FIELD, UNSUBSCRIBE_FIELD
@@ -144,7 +145,10 @@ def live_preview() -> Response:
         page = render_template("campaigns/_preview_problems.html", sentences=[content_sentence(p) for p in problems])
         return mail_response(page)
     contact = previews.contact_for_preview(db.session, g.panel.id, request.form.getlist("list_ids", int), None)
-    return mail_response(previews.preview_html(db.session, g.panel.id, content.html, contact))
+    try:
+        return mail_response(previews.preview_html(db.session, g.panel.id, content.html, contact))
+    except CompositionProblem as problem:
+        return mail_response(render_template("campaigns/_preview_problems.html", sentences=[problem_sentence(problem)]))
 
 
 def mail_response(html: str) -> Response:

@@ -7,7 +7,7 @@ from dns_tools.dkim import KeyCheck, KeyStatus
 
 
 def domain_sentence(problem: DomainProblem) -> str:
-    names = ", ".join(problem.names)
+    names = ", ".join(problem.details.get("names", ()))
     sentences: dict[str, str] = {
         "invalid": _("Eso no es un dominio. Escríbalo como boletin.example.gob.pe, sin http ni @."),
         "suffix": _("Esta instalación solo envía desde dominios que terminan en %(suffixes)s.", suffixes=names),
