@@ -186,7 +186,7 @@ def upgrade():
     with op.batch_alter_table('contact', schema=None) as batch_op:
         batch_op.create_index('ix_contact_panel_id_email_prefix', ['panel_id', sa.literal_column('email varchar_pattern_ops')], unique=False)
         batch_op.create_index('ix_contact_panel_id_id', ['panel_id', 'id'], unique=False)
-        batch_op.create_index('ix_contact_panel_id_name_prefix', ['panel_id', sa.literal_column('lower(name) text_pattern_ops')], unique=False)
+        batch_op.create_index('ix_contact_panel_id_name_key', ['panel_id', sa.literal_column('''(lower(translate(name, 'ÁÉÍÓÚÜÑÀÈÌÒÙÂÊÎÔÛÄËÏÖÃÕÇáéíóúüñàèìòùâêîôûäëïöãõç', 'AEIOUUNAEIOUAEIOUAEIOAOCaeiouunaeiouaeiouaeioaoc')) COLLATE "C")'''), 'id'], unique=False)
 
     op.create_table('custom_field',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -402,6 +402,7 @@ def upgrade():
     )
     with op.batch_alter_table('subscription', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_subscription_contact_id'), ['contact_id'], unique=False)
+        batch_op.create_index('ix_subscription_unsubscribed', ['list_id', 'contact_id'], unique=False, postgresql_where=sa.text("status = 'unsubscribed'"))
 
     op.create_table('import_row',
     sa.Column('import_id', sa.Integer(), nullable=False),
@@ -431,6 +432,7 @@ def upgrade():
 def downgrade():
     op.drop_table('import_row')
     with op.batch_alter_table('subscription', schema=None) as batch_op:
+        batch_op.drop_index('ix_subscription_unsubscribed')
         batch_op.drop_index(batch_op.f('ix_subscription_contact_id'))
 
     op.drop_table('subscription')
@@ -473,7 +475,7 @@ def downgrade():
     op.drop_table('mailing_list')
     op.drop_table('custom_field')
     with op.batch_alter_table('contact', schema=None) as batch_op:
-        batch_op.drop_index('ix_contact_panel_id_name_prefix')
+        batch_op.drop_index('ix_contact_panel_id_name_key')
         batch_op.drop_index('ix_contact_panel_id_id')
         batch_op.drop_index('ix_contact_panel_id_email_prefix')
 
