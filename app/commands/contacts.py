@@ -162,8 +162,8 @@ def suppress(slug: str, address: str, as_json: bool) -> None:
 @group.command("tidy")
 @json_option
 def tidy(as_json: bool) -> None:
-    """Forget the staged rows of imports that ended a month ago; rejected rows stay."""
-    forgotten = imports.tidy(db.session, now=datetime.now(UTC))
+    """Forget the rows of imports that ended KEEP_IMPORT_DAYS ago, and files that no import needs."""
+    forgotten = imports.tidy(db.session, current_settings(), now=datetime.now(UTC))
     _say({"forgotten": forgotten}, as_json, str(forgotten))
 
 

@@ -416,6 +416,10 @@ def upgrade():
     sa.Column('cells', postgresql.JSONB(astext_type=sa.Text()), nullable=True),
     sa.PrimaryKeyConstraint('import_id', 'line', name=op.f('pk_import_row'))
     )
+    with op.batch_alter_table('import_row', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_import_row_email'), ['email'], unique=False)
+        batch_op.create_index('ix_import_row_rejected', ['import_id', 'line'], unique=False, postgresql_where=sa.text('cells IS NOT NULL'))
+
     first = datetime.now(timezone.utc).date().replace(day=1)
     for _ in range(2):
         following = (first + timedelta(days=32)).replace(day=1)
@@ -430,6 +434,10 @@ def upgrade():
 
 
 def downgrade():
+    with op.batch_alter_table('import_row', schema=None) as batch_op:
+        batch_op.drop_index('ix_import_row_rejected')
+        batch_op.drop_index(batch_op.f('ix_import_row_email'))
+
     op.drop_table('import_row')
     with op.batch_alter_table('subscription', schema=None) as batch_op:
         batch_op.drop_index('ix_subscription_unsubscribed')

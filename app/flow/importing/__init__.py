@@ -12,6 +12,8 @@
     ``planning``  how PostgreSQL goes about 7 and 8
     ``problems``  why a whole file is refused; why a row is
     ``review``    what people see of it: outcomes, rejects
+    ``retention`` what is kept of people, and for how long
 
-``app.flow.imports`` puts them together; nothing else calls this package, but for ``problems``.
+``app.flow.imports`` puts them together; nothing else calls this package, but for ``problems``, and for ``retention`` when
+somebody is erased.
 """

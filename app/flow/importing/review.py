@@ -20,6 +20,11 @@ def total(counts: Mapping[str, int], *outcomes: RowOutcome) -> int:
     return sum(counts.get(outcome.value, 0) for outcome in outcomes)
 
 
+def has_rows(session: AnySession, job: Import) -> bool:
+    """Whether its rows can still be looked at: they are forgotten some time after its end."""
+    return session.scalar(rows_of(job, None).limit(1)) is not None
+
+
 def rows_of(job: Import, outcome: RowOutcome | None) -> Select[Any]:
     """Rows of the import, for paging by line."""
     statement = select(ImportRow).where(ImportRow.import_id == job.id)

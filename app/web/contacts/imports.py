@@ -85,7 +85,14 @@ def show(import_id: int) -> str | Response:
     if job.status is ImportStatus.UPLOADED:
         return redirect(url_for("imports.mapping", import_id=import_id))
     template = "progress" if job.status in WORKING else "review" if job.status is ImportStatus.READY else "result"
-    return render_template(f"imports/{template}.html", job=job, review=review, outcomes=RowOutcome)
+    return render_template(
+        f"imports/{template}.html",
+        job=job,
+        review=review,
+        outcomes=RowOutcome,
+        has_rows=review.has_rows(db.session, job),
+        keep_import_days=current_settings().keep_import_days,
+    )
 
 
 @blueprint.get("/<int:import_id>/progress")
@@ -192,6 +199,7 @@ def rows(import_id: int) -> str:
         outcome=outcome,
         outcomes=RowOutcome,
         original_cells=review.original_cells,
+        keep_import_days=current_settings().keep_import_days,
     )
 
 
