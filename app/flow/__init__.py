@@ -17,6 +17,7 @@
     events       hits become events and engagement, in bulk, each once
     leaving      unsubscribing from a mail's link or header, and taking it back
     reports      what happened, for people: counts, rate, time left; recipients: one by one
+    slices       rows for files that people download
     practice     what the practice relay caught, for people and for reconciling
 
 Web pages and commands write state and commit, then ``bell.ring_dispatcher`` (NOTIFY); the dispatcher finds what is due

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, func, literal, select, text, update
+from sqlalchemy import Select, bindparam, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from app.flow import contacts, suppressions
 from app.flow.sessions import AnySession
+from app.flow.slices import in_slices
 from app.models import Contact, MailingList, Subscription, SubscriptionStatus
 
-ROWS_PER_READ = 5000
 MANY = 2000
 """Up to so many people a list is counted while its page is made."""
 COUNT_ALL = """
@@ -161,9 +161,7 @@ def unsubscribe_person(session: AnySession, row: MailingList, contact: Contact, 
 
 
 def export_people(session: AnySession, row: MailingList, status: SubscriptionStatus | None) -> Iterator[Any]:
-    """``email, name, fields, status, source, subscribed_at, unsubscribed_at`` of the list's people by contact id, some
-    thousands in memory at a time."""
-    last = 0
+    """``email, name, fields, status, source, subscribed_at, unsubscribed_at`` of the list's people by contact id."""
     exported = people_on(row, status).with_only_columns(
         Contact.id,
         Contact.email,
@@ -174,9 +172,5 @@ def export_people(session: AnySession, row: MailingList, status: SubscriptionSta
         Subscription.subscribed_at,
         Subscription.unsubscribed_at,
     )
-    while True:
-        rows = session.execute(exported.where(Contact.id > last).order_by(Contact.id).limit(ROWS_PER_READ)).all()
-        if not rows:
-            return
-        yield from rows
-        last = rows[-1].id
+    behind = exported.where(Contact.id > bindparam("after")).order_by(Contact.id).limit(bindparam("slice"))
+    return in_slices(session, behind, key="id")

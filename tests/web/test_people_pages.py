@@ -100,7 +100,7 @@ def test_export_is_a_csv_with_fields_and_defused_formulas(session, person, panel
     factories.contact(session, panel, "ana@example.pe", row, name="@SUM(A1)", fields={"region": "-Áncash"})
     response = person.get(f"/lists/{row.id}/people.csv")
     assert "Region-Ancash.csv" in response.headers["Content-Disposition"]
-    header, line = list(csv.reader(io.StringIO(response.text.removeprefix("\ufeff"))))
+    header, line = list(csv.reader(io.StringIO(response.text.removeprefix("\ufeff")), delimiter=";"))
     assert header[:4] == ["Correo", "Nombre", "Región", "Estado"]
     assert line[:4] == ["ana@example.pe", "'@SUM(A1)", "'-Áncash", "Suscrito"]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from app.flow.field_values import MAX_VALUE_CHARACTERS, FieldValue, UnreadableValue, read_value
+from app.flow.formulas import undefused
 from app.flow.importing.guess import EMAIL, FIELD_PREFIX, NAME
 from app.flow.importing.problems import EMAIL_PREFIX, RowProblem
 from app.flow.importing.read import Row
@@ -64,7 +65,7 @@ class RowChecker:
         try:
             if len(cells) != self._columns:
                 cells = self._fit(cells)
-            parsed = parse_address(cells[self._email])
+            parsed = parse_address(undefused(cells[self._email]))
             if not isinstance(parsed, Address):
                 return self._no_address(row, parsed)
             return Checked(line, parsed.address, self._name_in(cells), self._fields_in(cells))
@@ -123,7 +124,7 @@ def _illegible(cell: str) -> str | None:
 
 def _clean(cell: str, index: int, *, keep: str) -> str:
     """Without blanks around it and control characters in it, in NFC (two spellings of «é» become one)."""
-    text = cell.strip()
+    text = undefused(cell).strip()
     if not text.isprintable():
         if (illegible := _illegible(text)) is not None:
             raise CellProblem(illegible, index)
