@@ -37,7 +37,11 @@ def _undefused_piece(text: str) -> str:
 
 
 def _defused_piece(text: str) -> str:
-    return f"'{text}" if _visible(text.lstrip("'")).startswith(FORMULA_STARTS) and not PLAIN_NUMBER.fullmatch(text) else text
+    return (
+        f"'{text}"
+        if _visible(text.lstrip("'")).startswith(FORMULA_STARTS) and not PLAIN_NUMBER.fullmatch(text)
+        else text
+    )
 
 
 def _visible(text: str) -> str:

@@ -3,13 +3,14 @@
 import csv
 import dataclasses
 import io
+import re
 
 import pytest
 from sqlalchemy import func, select
 
 from app import MAX_BODY_BYTES
 from app.flow import imports
-from app.models import Contact, Import, ImportStatus, MailingList
+from app.models import Contact, CustomField, Import, ImportStatus, MailingList
 from tests import factories
 from tests.web.pages import Person, text_of
 
@@ -52,6 +53,22 @@ def reviewed(session, settings, person, content=CSV):
     job = uploaded(session, person, content)
     assert person.post(f"/imports/{job.id}/mapping", CHOICES).status_code == 302
     imports.analyse(session, settings, job.id)
+    return job
+
+
+def imported(session, settings, person, content):
+    """As the page proposes it: every column as it was guessed."""
+    job = uploaded(session, person, content)
+    page = person.get(f"/imports/{job.id}/mapping").text
+    choices = dict(re.findall(r'name="(column_\d+)".*?<option value="([^"]+)" selected', page, re.DOTALL))
+    keys = dict(re.findall(r'name="(key_\d+)" value="([^"]+)"', page))
+    person.post(f"/imports/{job.id}/mapping", {**choices, **keys, "list_id": "new", "list_name": "Feria laboral"})
+    imports.analyse(session, settings, job.id)
+    session.refresh(job)
+    if job.counts["new"]:
+        person.post(f"/imports/{job.id}/confirm")
+        imports.apply(session, settings, job.id)
+    session.refresh(job)
     return job
 
 
@@ -98,11 +115,37 @@ def test_rejects_come_as_csv_with_defused_formulas(session, settings, person):
     response = person.get(f"/imports/{job.id}/rejects.csv")
     assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert response.headers["Content-Disposition"] == "attachment; filename=rechazos-inscritos.csv"
-    assert list(csv.reader(io.StringIO(response.text.removeprefix("\ufeff")))) == [
-        ["Fila", "Columna", "Motivo", "Correo", "Nombre", "Región"],
+    assert list(csv.reader(io.StringIO(response.text.removeprefix("\ufeff")), delimiter=";")) == [
+        ["Fila rechazada", "Columna rechazada", "Motivo del rechazo", "Correo", "Nombre", "Región"],
         ["4", "1", "A la dirección le falta la arroba (@).", "malo", "'=1+1", "Ica"],
         ["5", "1", "La dirección ya está en la fila 2; vale la primera.", "ana@example.pe", "Otra", "Ica"],
     ]
+
+
+@pytest.mark.parametrize("delimiter", [";", ",", "\t", "|"])
+@pytest.mark.parametrize("locale", ["es", "en"])
+def test_rejects_are_mended_and_uploaded_again(session, settings, client, alice, delimiter, locale):
+    alice.locale = locale
+    session.commit()
+    person = Person(client, alice)
+    bad = "luz;Luz =1+1;+51 999 999 999\nana@example.pe;@Ana;b;c\neva;-Eva;'x'\n"
+    content = ("Correo;Nombre;Teléfono\n" + bad).replace(";", delimiter)
+    job = imported(session, settings, person, content)
+    rejects = person.get(f"/imports/{job.id}/rejects.csv").data.decode()
+    again = imported(session, settings, person, rejects)  # Not mended yet: rejected as before, and says so once.
+    assert (again.counts["invalid"], again.header[-1]) == (3, "Teléfono")
+    twice = person.get(f"/imports/{again.id}/rejects.csv").data.decode()
+    assert [len(line) for line in csv.reader(io.StringIO(twice), delimiter=delimiter)] == [6, 6, 7, 6]
+    mended = twice.replace('"luz"', '"luz@example.pe"').replace('"eva"', '"eva@example.pe"').replace('"c"', "")
+    mended = mended.replace(f'"b"{delimiter}\r', '"b"\r')
+    last = imported(session, settings, person, mended)
+    assert last.counts["new"] == 3, last.counts
+    assert {(c.email, c.name, c.fields["telefono"]) for c in session.scalars(select(Contact))} == {
+        ("luz@example.pe", "Luz =1+1", "+51 999 999 999"),
+        ("ana@example.pe", "@Ana", "b"),
+        ("eva@example.pe", "-Eva", "'x'"),
+    }
+    assert session.scalars(select(CustomField.key)).all() == ["telefono"]
 
 
 @pytest.mark.parametrize(

@@ -61,11 +61,13 @@ class RowChecker:
 
     def check(self, row: Row) -> Checked | Rejected | None:
         """None for a row whose cells are all blank: spreadsheets write them below their tables."""
+        if "'" in "".join(row.cells):
+            row = Row(row.line, [undefused(cell) for cell in row.cells])
         line, cells = row
         try:
             if len(cells) != self._columns:
                 cells = self._fit(cells)
-            parsed = parse_address(undefused(cells[self._email]))
+            parsed = parse_address(cells[self._email])
             if not isinstance(parsed, Address):
                 return self._no_address(row, parsed)
             return Checked(line, parsed.address, self._name_in(cells), self._fields_in(cells))
@@ -124,7 +126,7 @@ def _illegible(cell: str) -> str | None:
 
 def _clean(cell: str, index: int, *, keep: str) -> str:
     """Without blanks around it and control characters in it, in NFC (two spellings of «é» become one)."""
-    text = undefused(cell).strip()
+    text = cell.strip()
     if not text.isprintable():
         if (illegible := _illegible(text)) is not None:
             raise CellProblem(illegible, index)

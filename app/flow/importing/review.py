@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, select
 
-from app.flow.importing.guess import EMAIL, FIELD_PREFIX, NAME
+from app.flow.importing.guess import ABOUT_REJECTS, EMAIL, FIELD_PREFIX, NAME, folded
 from app.flow.sessions import AnySession
 from app.flow.slices import in_slices
 from app.models import Import, ImportRow, RowOutcome
@@ -40,6 +40,12 @@ def rejected_rows(session: AnySession, job: Import) -> Iterator[Any]:
         .limit(bindparam("slice"))
     )
     return in_slices(session, behind, key="line")
+
+
+def own_columns(job: Import) -> list[int]:
+    """The columns of the file that are the person's own: a file of rejected rows that came back and was rejected again
+    doesn't say twice why."""
+    return [index for index, name in enumerate(job.header) if folded(name) not in ABOUT_REJECTS]
 
 
 def original_cells(job: Import, row: Any) -> list[str]:
