@@ -1,11 +1,12 @@
 """The fields that a panel's operators defined for its contacts."""
 
 import re
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from app.flow.importing.guess import RESERVED_KEYS
+from app.flow.importing.guess import RESERVED_KEYS, folded
 from app.flow.sessions import AnySession
 from app.models import Contact, CustomField, FieldType
 
@@ -13,9 +14,9 @@ KEY = re.compile(r"[a-z][a-z0-9_]{0,39}$")
 
 
 class FieldProblem(ValueError):
-    """``bad_key``, ``reserved_key``, ``taken_key``, ``in_use`` (contacts)."""
+    """``bad_key``, ``reserved_key``, ``taken_key``, ``taken_label`` (label: the other's), ``in_use`` (usage)."""
 
-    def __init__(self, code: str, **details: int) -> None:
+    def __init__(self, code: str, **details: Any) -> None:
         super().__init__(code)
         self.code = code
         self.details = details
@@ -33,6 +34,7 @@ def create(session: AnySession, panel_id: int, *, key: str, label: str, type_: F
         raise FieldProblem("bad_key")
     if key in RESERVED_KEYS:
         raise FieldProblem("reserved_key")
+    _check_label(session, panel_id, label)
     last = session.scalar(select(func.max(CustomField.position)).where(CustomField.panel_id == panel_id))
     field = CustomField(panel_id=panel_id, key=key, label=label, type=type_, position=(last or 0) + 1)
     session.add(field)
@@ -44,8 +46,16 @@ def create(session: AnySession, panel_id: int, *, key: str, label: str, type_: F
     return field
 
 
+def _check_label(session: AnySession, panel_id: int, label: str, but: CustomField | None = None) -> None:
+    """Two fields that people read as the same would each get half of the values."""
+    for other in of_panel(session, panel_id):
+        if other is not but and folded(other.label) == folded(label):
+            raise FieldProblem("taken_label", label=other.label)
+
+
 def rename(session: AnySession, field: CustomField, label: str) -> None:
-    """The label only: the key stands in templates. Commits."""
+    """The label only: the key stands in templates. Raises ``taken_label``. Commits."""
+    _check_label(session, field.panel_id, label, but=field)
     field.label = label
     session.commit()
 

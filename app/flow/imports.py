@@ -27,7 +27,7 @@ from app.flow.importing.apply import apply_rows
 from app.flow.importing.check import RowChecker
 from app.flow.importing.classify import classify
 from app.flow.importing.guess import EMAIL, guess_mapping
-from app.flow.importing.mapping import Guessed, check_mapping, check_target
+from app.flow.importing.mapping import Guessed, check_mapping, check_new_fields, check_target
 from app.flow.importing.problems import FileProblem, ImportProblem
 from app.flow.importing.read import RowReader
 from app.flow.importing.sniff import Sniffed, column_names, sniff
@@ -87,7 +87,8 @@ def guessed_mapping(
 ) -> Guessed:
     """What the columns probably are, the file read so."""
     seen = look(settings, job, encoding=encoding, delimiter=delimiter)
-    return Guessed(seen.header, guess_mapping(seen, custom_fields.of_panel(session, job.panel_id)))
+    fields = custom_fields.of_panel(session, job.panel_id)
+    return Guessed(seen.header, guess_mapping(seen, fields), {field.key: field.label for field in fields})
 
 
 def save_mapping(
@@ -104,6 +105,8 @@ def save_mapping(
     """What the columns are and where the people go; then the rows are read. Raises :class:`ImportProblem`."""
     seen = look(settings, job, encoding=encoding, delimiter=delimiter)
     checked = check_mapping(mapping, columns=len(seen.header))
+    labels = {field.key: field.label for field in custom_fields.of_panel(session, job.panel_id)}
+    check_new_fields(checked, seen.header, labels)
     target = check_target(session, job.panel_id, list_id, list_name)
     claims.move(
         session,

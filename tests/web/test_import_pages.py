@@ -250,6 +250,22 @@ def test_a_wrong_mapping_is_shown_again_with_its_sentence(session, person, chang
     assert job.status is ImportStatus.UPLOADED
 
 
+def test_an_import_makes_no_second_field_of_the_same_name(session, settings, person, panel):
+    job = uploaded(session, person)
+    factories.custom_field(session, panel, "lugar", label="REGION")
+    refused = person.post(f"/imports/{job.id}/mapping", CHOICES)
+    assert "La columna 3 crearía otro campo «REGION», que ya existe." in text_of(refused)
+    assert person.post(f"/imports/{job.id}/mapping", {**CHOICES, "column_2": "field:lugar"}).status_code == 302
+
+
+def test_a_field_that_somebody_made_meanwhile_is_told_from_the_imports(session, settings, person, panel):
+    job = reviewed(session, settings, person)
+    factories.custom_field(session, panel, "lugar", label="REGION")
+    person.post(f"/imports/{job.id}/confirm")
+    imports.apply(session, settings, job.id)
+    assert set(session.scalars(select(CustomField.label))) == {"REGION", "Región (region)"}
+
+
 def test_encoding_and_delimiter_can_be_tried_out_and_are_kept(session, settings, person):
     job = uploaded(session, person, CSV.encode("cp1252"))
     assert "�" in person.get(f"/imports/{job.id}/mapping?encoding=utf-8").text

@@ -208,6 +208,22 @@ def test_fields_are_made_renamed_moved_and_removed_only_when_unused(session, per
     assert [f.label for f in session.scalars(select(CustomField))] == ["Departamento"]
 
 
+@pytest.mark.parametrize("label", ["Región", "region", " REGIÓN ", "Región:"])
+def test_two_fields_cannot_look_alike(session, person, panel, other_panel, label):
+    factories.custom_field(session, other_panel, "provincia", label="Provincia")
+    factories.custom_field(session, panel, "lugar", label="Región")
+    edad = factories.custom_field(session, panel, "edad", label="Edad")
+    made = person.post("/custom-fields/new", {"label": label, "key": "otra", "type": "text"})
+    renamed = person.post(f"/custom-fields/{edad.id}/edit", {"label": label})
+    for refused in (made, renamed):
+        assert "Ya hay un campo «Región»." in text_of(refused)
+        assert f'value="{label}"' in refused.text
+    session.expire_all()
+    assert {f.label for f in session.scalars(select(CustomField))} == {"Provincia", "Región", "Edad"}
+    assert person.post(f"/custom-fields/{edad.id}/edit", {"label": "EDAD"}).status_code == 302
+    assert person.post("/custom-fields/new", {"label": "Provincia", "key": "otra", "type": "text"}).status_code == 302
+
+
 # Suppressions.
 
 

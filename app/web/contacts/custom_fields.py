@@ -35,11 +35,21 @@ def new() -> str | Response:
                 type_=FieldType(form.type.data),
             )
         except flow.FieldProblem as problem:
-            form.key.errors = [_key_problem(problem)]
+            _show_problem(form, problem)
         else:
             flash(_("El campo «%(label)s» está creado.", label=field.label), "success")
             return redirect(url_for("custom_fields.index"))
     return render_template("custom_fields/form.html", form=form, field=None)
+
+
+def _show_problem(form: FieldForm | RenameForm, problem: flow.FieldProblem) -> None:
+    if problem.code == "taken_label":
+        told = _(
+            "Ya hay un campo «%(label)s». Use ese, o elija un nombre que no se confunda con él.", **problem.details
+        )
+        form.label.errors = [told]
+    else:
+        form.key.errors = [_key_problem(problem)]
 
 
 def _key_problem(problem: flow.FieldProblem) -> str:
@@ -57,9 +67,13 @@ def edit(field_id: int) -> str | Response:
     field = get_or_404(CustomField, field_id)
     form = RenameForm(obj=field)
     if form.validate_on_submit():
-        flow.rename(db.session, field, form.label.data.strip())
-        flash(_("Los cambios están guardados."), "success")
-        return redirect(url_for("custom_fields.index"))
+        try:
+            flow.rename(db.session, field, form.label.data.strip())
+        except flow.FieldProblem as problem:
+            _show_problem(form, problem)
+        else:
+            flash(_("Los cambios están guardados."), "success")
+            return redirect(url_for("custom_fields.index"))
     return render_template("custom_fields/form.html", form=form, field=field)
 
 
