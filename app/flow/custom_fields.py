@@ -1,20 +1,25 @@
 """The fields that a panel's operators defined for its contacts."""
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from jinja2 import TemplateError
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.flow.importing.guess import RESERVED_KEYS, folded
-from app.flow.sessions import AnySession
-from app.models import Contact, CustomField, FieldType
+from app.flow.sessions import AnySession, rows_changed
+from app.mail.templates import fields_used
+from app.models import Campaign, CampaignStatus, Contact, CustomField, FieldType
 
+OVER = (CampaignStatus.FINISHED, CampaignStatus.CANCELLED)
 KEY = re.compile(r"[a-z][a-z0-9_]{0,39}$")
 
 
 class FieldProblem(ValueError):
-    """``bad_key``, ``reserved_key``, ``taken_key``, ``taken_label`` (label: the other's), ``in_use`` (usage)."""
+    """``bad_key``, ``reserved_key``, ``taken_key``, ``taken_label`` (label: the other's), ``in_use``
+    (campaigns)."""
 
     def __init__(self, code: str, **details: Any) -> None:
         super().__init__(code)
@@ -72,16 +77,46 @@ def move(session: AnySession, field: CustomField, *, up: bool) -> None:
     session.commit()
 
 
-def contacts_with(session: AnySession, field: CustomField) -> int:
-    """How many contacts hold a value."""
-    statement = select(func.count()).where(Contact.panel_id == field.panel_id, Contact.fields.has_key(field.key))
-    return session.scalar(statement) or 0
+@dataclass(frozen=True)
+class Usage:
+    """What a field holds, and who needs it."""
+
+    contacts: int
+    """With a value."""
+    campaigns: list[Campaign]
+    """Neither finished nor cancelled, and written with the field; while there are some, it can't be deleted."""
+
+
+def usage(session: AnySession, field: CustomField) -> Usage:
+    holding = select(func.count()).where(Contact.panel_id == field.panel_id, Contact.fields.has_key(field.key))
+    return Usage(session.scalars(holding).one(), _campaigns_with(session, field))
+
+
+def _campaigns_with(session: AnySession, field: CustomField) -> list[Campaign]:
+    content = (Campaign.subject, Campaign.html, Campaign.text)
+    mentioning = (
+        select(Campaign)
+        .where(Campaign.panel_id == field.panel_id, Campaign.status.not_in(OVER))
+        .where(or_(*(column.contains(field.key, autoescape=True) for column in content)))
+        .order_by(Campaign.name, Campaign.id)
+    )
+    return [one for one in session.scalars(mentioning) if _needs(one, field.key)]
+
+
+def _needs(campaign: Campaign, key: str) -> bool:
+    try:
+        return any(key in fields_used(source) for source in (campaign.subject, campaign.html, campaign.text))
+    except (ValueError, TemplateError):
+        return True  # A draft that can't be read yet mentions it.
 
 
 def remove(session: AnySession, field: CustomField) -> None:
-    """Raises ``in_use`` with the number of contacts that hold a value. Commits."""
-    contacts = contacts_with(session, field)
-    if contacts:
-        raise FieldProblem("in_use", contacts=contacts)
+    """The field goes, and its values in all contacts with it. Raises ``in_use`` (usage) while campaigns need it.
+    Commits."""
+    campaigns = _campaigns_with(session, field)
+    if campaigns:
+        raise FieldProblem("in_use", campaigns=campaigns)
+    holding = update(Contact).where(Contact.panel_id == field.panel_id, Contact.fields.has_key(field.key))
+    rows_changed(session, holding.values(fields=Contact.fields - field.key))
     session.delete(field)
     session.commit()

@@ -186,7 +186,7 @@ def test_erasing_says_what_it_does_and_keeps_the_ledger(session, settings, perso
 # Custom fields.
 
 
-def test_fields_are_made_renamed_moved_and_removed_only_when_unused(session, person, panel):
+def test_fields_are_made_renamed_moved_and_removed(session, person, panel):
     person.post("/custom-fields/new", {"label": "Región", "key": "region", "type": "text"})
     person.post("/custom-fields/new", {"label": "Edad", "key": "edad", "type": "number"})
     region, edad = session.scalars(select(CustomField).order_by(CustomField.position))
@@ -200,12 +200,44 @@ def test_fields_are_made_renamed_moved_and_removed_only_when_unused(session, per
     session.expire_all()
     assert [f.key for f in session.scalars(select(CustomField).order_by(CustomField.position))] == ["edad", "region"]
     person.post(f"/custom-fields/{region.id}/edit", {"label": "Departamento"})
-    factories.contact(session, panel, "ana@example.pe", fields={"region": "Áncash"})
-    refused = person.post(f"/custom-fields/{region.id}/delete", follow_redirects=True)
-    assert "«Departamento» no se puede borrar: 1 contacto tiene un valor en él." in text_of(refused)
     person.post(f"/custom-fields/{edad.id}/delete")
     session.expire_all()
     assert [f.label for f in session.scalars(select(CustomField))] == ["Departamento"]
+
+
+@pytest.mark.parametrize("status", ["draft", "scheduled", "sending", "paused"])
+def test_a_field_that_a_campaign_needs_stays_and_says_where_it_is_used(session, person, panel, status):
+    field = factories.custom_field(session, panel, "region", label="Región")
+    factories.contact(session, panel, "ana@example.pe", fields={"region": "Áncash"})
+    campaign = factories.campaign(session, panel, name="Boletín", subject="Hola {{ region }}", status=status)
+    page = person.get(f"/custom-fields/{field.id}/delete")
+    assert "1 contacto tiene un valor en este campo." in text_of(page)
+    assert f'/campanas/{campaign.id}">Boletín</a>' in page.text
+    assert "btn-danger" not in page.text
+    refused = person.post(f"/custom-fields/{field.id}/delete", follow_redirects=True)
+    assert "Todavía no se puede borrar." in text_of(refused)
+    assert session.scalars(select(Contact.fields)).one() == {"region": "Áncash"}
+
+
+def test_a_field_that_nobody_needs_says_what_it_holds_and_takes_it_along(session, person, panel, other_panel):
+    field = factories.custom_field(session, panel, "region", label="Región")
+    factories.custom_field(session, other_panel, "region")
+    for one in (panel, other_panel):
+        factories.contact(session, one, "ana@example.pe", fields={"region": "Áncash", "edad": 30})
+    factories.contact(session, panel, "luz@example.pe", fields={"edad": 30})
+    factories.campaign(session, panel, subject="Su region", html="<p>{{ nombre }} region</p>")
+    factories.campaign(session, panel, subject="{{ region }}", status="finished")
+    page = person.text(f"/custom-fields/{field.id}/delete")
+    assert "Ninguna campaña por enviar lo usa. 1 contacto tiene un valor en este campo. Esos valores se borran" in page
+    person.post(f"/custom-fields/{field.id}/delete")
+    session.expire_all()
+    assert session.scalars(select(CustomField.panel_id)).one() == other_panel.id
+    kept = {(c.panel_id, c.email): c.fields for c in session.scalars(select(Contact))}
+    assert kept == {
+        (panel.id, "ana@example.pe"): {"edad": 30},
+        (panel.id, "luz@example.pe"): {"edad": 30},
+        (other_panel.id, "ana@example.pe"): {"region": "Áncash", "edad": 30},
+    }
 
 
 @pytest.mark.parametrize("label", ["Región", "region", " REGIÓN ", "Región:"])
