@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from app import MAX_BODY_BYTES
 from app.flow import imports
-from app.models import Contact, CustomField, Import, ImportStatus, MailingList
+from app.models import Contact, CustomField, Import, ImportStatus, MailingList, SubscriptionStatus
 from tests import factories
 from tests.web.pages import Person, text_of
 
@@ -108,6 +108,24 @@ def test_figures_lead_to_their_rows_with_line_column_and_reason(session, setting
     assert "4 1 · Correo A la dirección le falta la arroba (@)." in rows
     assert "ana@example.pe" in person.text(f"/imports/{job.id}/rows?outcome=new")
     assert "ana@example.pe" in person.text(f"/imports/{job.id}/rows?outcome=nonsense")
+
+
+def test_the_rows_of_the_file_add_up_before_the_persons_eyes(session, settings, person, panel):
+    row = factories.mailing_list(session, panel, "Feria laboral")
+    factories.contact(session, panel, "luz@example.pe", row, name="Luz Núñez", fields={"region": "Junín"})
+    factories.contact(session, panel, "fue@example.pe", row, status=SubscriptionStatus.UNSUBSCRIBED)
+    job = reviewed(session, settings, person, CSV + "ana@example.pe;Otra;Ica\n\nfue@example.pe;Fue;Ica\n")
+    shown = person.text(f"/imports/{job.id}").split("Cómo suman las filas del archivo")[1]
+    assert shown.startswith(
+        " En la lista, y reciben correos Nuevos: 1 + Con cambios: 0 + Sin cambios: 1 2 "
+        "+ Solo se actualizan sus datos Suprimidos: 0 + Dados de baja: 1 1 "
+        "+ No se importan Rechazados: 1 + Repetidos: 1 2 "
+        "= Filas del archivo Sin contar el encabezado ni las filas en blanco. 5 "
+    )
+
+
+def test_the_limit_is_told_as_it_is_set(person):
+    assert "hasta 512 MB" in person.text("/imports/new")
 
 
 def test_rejects_come_as_csv_with_defused_formulas(session, settings, person):
