@@ -73,7 +73,7 @@ def test_people_of_a_list_are_searched_filtered_and_paged(session, person, panel
 
 def test_a_person_is_added_by_hand_and_consent_is_not_reset(session, person, panel, alice):
     row = factories.mailing_list(session, panel)
-    path = f"/lists/{row.id}/people"
+    path = f"/lists/{row.id}"
     assert "ana@example.pe está en la lista." in text_of(
         person.post(path, {"email": "ANA@example.pe", "name": "Ana"}, follow_redirects=True)
     )
@@ -81,17 +81,30 @@ def test_a_person_is_added_by_hand_and_consent_is_not_reset(session, person, pan
     subscription = session.get(Subscription, (row.id, contact.id))
     assert subscription.source == f"manual:{alice.id}"
     assert "ya estaba" in text_of(person.post(path, {"email": "ana@example.pe"}, follow_redirects=True))
-    person.post(f"{path}/{contact.id}/unsubscribe")
+    person.post(f"{path}/people/{contact.id}/unsubscribe")
     session.refresh(subscription)
     assert subscription.status is SubscriptionStatus.UNSUBSCRIBED
     assert subscription.unsubscribe_source == f"manual:{alice.id}"
     assert "se dio de baja" in text_of(person.post(path, {"email": "ana@example.pe"}, follow_redirects=True))
     session.refresh(subscription)
     assert subscription.status is SubscriptionStatus.UNSUBSCRIBED
-    person.post(f"{path}/{contact.id}/subscribe")
+    person.post(f"{path}/people/{contact.id}/subscribe")
     session.refresh(subscription)
     assert (subscription.status, subscription.source) == (SubscriptionStatus.SUBSCRIBED, f"consent:{alice.id}")
     assert "A la dirección le falta la arroba" in text_of(person.post(path, {"email": "ana"}, follow_redirects=True))
+
+
+@pytest.mark.parametrize(("email", "sentence"), [("ana", "le falta la arroba"), ("", "Correo")])
+def test_a_refused_person_stays_in_the_form(session, person, panel, email, sentence):
+    row = factories.mailing_list(session, panel)
+    refused = person.post(f"/lists/{row.id}", {"email": email, "name": "Ana Quispe"})
+    assert refused.status_code == 422
+    assert 'value="Ana Quispe"' in refused.text
+    assert f'value="{email}"' in refused.text
+    assert "is-invalid" in refused.text
+    assert '<details class="card mb-3" open' in refused.text
+    assert sentence in text_of(refused)
+    assert session.scalars(select(Contact)).all() == []
 
 
 def test_export_is_a_csv_with_fields_and_defused_formulas(session, person, panel):

@@ -85,7 +85,10 @@ def edit(list_id: int) -> str | AnyResponse:
 
 @blueprint.get("/<int:list_id>")
 def show(list_id: int) -> str:
-    row = get_or_404(MailingList, list_id)
+    return _list_page(get_or_404(MailingList, list_id), PersonForm())
+
+
+def _list_page(row: MailingList, form: PersonForm) -> str:
     status = _status_filter()
     statement = flow.people_on(row, status)
     wanted = request.args.get("q", "").strip()
@@ -107,7 +110,7 @@ def show(list_id: int) -> str:
         are_many=are_many,
         counts=counts,
         status=status,
-        form=PersonForm(),
+        form=form,
         statuses=SubscriptionStatus,
     )
 
@@ -124,21 +127,21 @@ def _status_filter() -> SubscriptionStatus | None:
     return SubscriptionStatus(status) if status in list(SubscriptionStatus) else None
 
 
-@blueprint.post("/<int:list_id>/people")
+@blueprint.post("/<int:list_id>")
 @requires(Role.EDITOR)
-def add_person(list_id: int) -> AnyResponse:
+def add_person(list_id: int) -> AnyResponse | tuple[str, int]:
+    """At the list's own address, so that a refused form is shown there again as it was filled in."""
     row = get_or_404(MailingList, list_id)
     form = PersonForm()
     if not form.validate():
-        flash(_("Escriba una dirección de correo."), "danger")
-        return redirect(url_for("lists.show", list_id=list_id))
+        return _list_page(row, form), 422
     try:
         contact, happened = flow.add_person(
             db.session, row, email=form.email.data, name=form.name.data or "", user_id=current_user.id
         )
     except contact_flow.ContactProblem as problem:
-        flash(f"{form.email.data}: {address_problem(problem.code)}", "danger")
-        return redirect(url_for("lists.show", list_id=list_id))
+        form.email.errors = [address_problem(problem.code)]
+        return _list_page(row, form), 422
     _tell(contact, happened)
     return redirect(url_for("lists.show", list_id=list_id))
 
