@@ -145,10 +145,10 @@ class Dispatcher:
             log.info("campaign_finished", campaign_id=campaign_id)
 
     def _tidy(self) -> None:
-        """Once a day: staged rows of long-ended imports are forgotten."""
+        """Once a day: what long-ended imports kept of people is forgotten."""
         if time.monotonic() - self._tidied_at < TIDY_EVERY_SECONDS and self._tidied_at:
             return
-        imports.tidy(db.session, now=datetime.now(UTC))
+        imports.tidy(db.session, self._settings, now=datetime.now(UTC))
         self._tidied_at = time.monotonic()
 
     def _ring(self, actor: "dramatiq.Actor[[int], None]", ids: Sequence[int]) -> None:

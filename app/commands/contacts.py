@@ -20,6 +20,7 @@ from app.extensions import db
 from app.flow import custom_fields, imports, lists, suppressions
 from app.flow.field_values import as_text
 from app.flow.importing import review, store
+from app.flow.importing.guess import SKIP
 from app.flow.importing.mapping import mapping_by_header
 from app.flow.importing.problems import ImportProblem
 from app.models import Import, ImportStatus, MailingList, Panel, SubscriptionStatus, SuppressionReason
@@ -41,8 +42,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one li
 @panel_option
 @click.option("--list", "list_name", required=True, help="Name of the list; made where there is none.")
 @click.option(
-    "--map", "maps", multiple=True, help='"Header=target": email, name, skip or a field key. Others are guessed.'
+    "--map",
+    "maps",
+    multiple=True,
+    help='"Header=target": email, name, skip, a field, or new:key for a new field. Others are guessed.',
 )
+@click.option("--new-fields", is_flag=True, help="Make a field for each column that has none; else these are left out.")
 @click.option("--encoding", help="Instead of the detected one (utf-8, cp1252 …).")
 @click.option("--delimiter", help='Instead of the detected one (";", "," …).')
 @click.option("--dry-run", is_flag=True, help="Say what would be imported, then cancel.")
@@ -52,6 +57,7 @@ def import_file(
     slug: str,
     list_name: str,
     maps: tuple[str, ...],
+    new_fields: bool,
     encoding: str | None,
     delimiter: str | None,
     dry_run: bool,
@@ -62,28 +68,30 @@ def import_file(
     try:
         with file.open("rb") as source, store.part_of(settings, source) as part:
             job = imports.create(db.session, settings, panel_id=panel.id, user_id=None, filename=file.name, part=part)
-        _map_and_run(job, settings, list_name, maps, encoding, delimiter, dry_run)
+        left_out = _map(job, settings, list_name, maps, new_fields, encoding, delimiter)
+        _run(job, settings, dry_run)
     except ImportProblem as problem:
         _refuse(problem.code.value, wording.file_problem(problem), as_json)
-    _report(job, as_json)
+    _report(job, left_out, as_json)
 
 
-def _map_and_run(
+def _map(
     job: Import,
     settings: Settings,
     list_name: str,
     maps: tuple[str, ...],
+    new_fields: bool,
     encoding: str | None,
     delimiter: str | None,
-    dry_run: bool,
-) -> None:
+) -> list[str]:
+    """Columns that are left out, since they have no field."""
     try:
-        mapping = imports.guessed_mapping(db.session, settings, job, encoding=encoding, delimiter=delimiter)
+        guessed = imports.guessed_mapping(db.session, settings, job, encoding=encoding, delimiter=delimiter)
         imports.save_mapping(
             db.session,
             settings,
             job,
-            mapping=mapping_by_header(mapping, maps),
+            mapping=(mapping := mapping_by_header(guessed, maps, new_fields=new_fields)),
             list_name=list_name,
             encoding=encoding,
             delimiter=delimiter,
@@ -92,6 +100,10 @@ def _map_and_run(
         db.session.rollback()
         imports.cancel(db.session, settings, job)
         raise
+    return [guessed.header[index] for index in guessed.new_columns() if mapping[str(index)] == SKIP]
+
+
+def _run(job: Import, settings: Settings, dry_run: bool) -> None:
     _work_off(job, settings, imports.analyse)
     if job.status is ImportStatus.READY and dry_run:
         imports.cancel(db.session, settings, job)
@@ -111,7 +123,7 @@ def _work_off(job: Import, settings: Settings, step: Step) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _report(job: Import, as_json: bool) -> None:
+def _report(job: Import, left_out: list[str], as_json: bool) -> None:
     db.session.refresh(job)
     if job.status is ImportStatus.FAILED:
         problem = ImportProblem.from_json(job.error or "{}")
@@ -123,8 +135,11 @@ def _report(job: Import, as_json: bool) -> None:
         "imported": review.total(job.counts, *review.MAILED) if job.status is ImportStatus.DONE else 0,
         "rejected": review.total(job.counts, *review.REJECTED),
         "counts": job.counts,
+        "left_out": left_out,
     }
-    _say(outcome, as_json, ", ".join(f"{name}: {count}" for name, count in job.counts.items()))
+    figures = ", ".join(f"{name}: {count}" for name, count in job.counts.items())
+    hint = f"\nColumns left out (--map 'column=new' or --new-fields keeps them): {', '.join(left_out)}"
+    _say(outcome, as_json, figures + (hint if left_out else ""))
 
 
 @group.command("export")
@@ -162,8 +177,8 @@ def suppress(slug: str, address: str, as_json: bool) -> None:
 @group.command("tidy")
 @json_option
 def tidy(as_json: bool) -> None:
-    """Forget the staged rows of imports that ended a month ago; rejected rows stay."""
-    forgotten = imports.tidy(db.session, now=datetime.now(UTC))
+    """Forget the rows of imports that ended KEEP_IMPORT_DAYS ago, and files that no import needs."""
+    forgotten = imports.tidy(db.session, current_settings(), now=datetime.now(UTC))
     _say({"forgotten": forgotten}, as_json, str(forgotten))
 
 

@@ -19,6 +19,8 @@
     events       hits become events and engagement, in bulk, each once
     leaving      unsubscribing from a mail's link or header, and taking it back
     reports      what happened, for people: counts, rate (made of sampling), time left; recipients: one by one
+    slices       rows for files that people download
+    formulas     cells of those files that a spreadsheet would run, defused
     monitoring   what a panel does at this moment: today's figures, alarms
     practice     what the practice relay caught, for people and for reconciling
 

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Select, exists, func, or_, select
 from app.config import Settings
 from app.flow import bell, composing, practice
 from app.flow.campaigns import CampaignProblem
-from app.flow.search import people_matching
+from app.flow.search import matching
 from app.flow.sessions import AnySession
 from app.mail.addresses import Address, domain_of, parse_address
 from app.mail.compose import RenderedMessage
@@ -129,7 +129,7 @@ def find_contacts(
     """Contacts that the lists would reach, whose address or name begins with ``query``."""
     statement = _reachable(panel_id, list_ids)
     if query:
-        statement = statement.where(people_matching(query))
+        statement, _ = matching(session, statement, query)
     return list(session.scalars(statement.order_by(Contact.id).limit(limit)))
 
 

@@ -11,6 +11,7 @@ from app.config import Settings
 from app.flow import composing, reports
 from app.flow.reconciling import PRACTICE_RELAY_ID
 from app.flow.sessions import AnySession
+from app.flow.slices import in_slices
 from app.mail.tokens import make_token, message_id
 from app.models import (
     Attempt,
@@ -39,7 +40,6 @@ FILTERS: dict[str, tuple[DeliveryStatus, ...]] = {
 REACTION_FILTERS = ("opened", "clicked", "left")
 RARE = 10
 """A status is looked up through its batches where less than one delivery in so many has it."""
-EXPORT_SLICE = 5_000
 
 
 def recipients(
@@ -218,14 +218,8 @@ REFUSALS = r"""
 
 
 def export_rows(session: AnySession, campaign: Campaign) -> Iterator[Any]:
-    """Every delivery with its engagement, in the order of seq, slice by slice: memory stays small whatever the size."""
-    after = 0
-    while rows := session.execute(
-        text(EXPORT), {"frozen_on": campaign.frozen_on, "id": campaign.id, "after": after, "slice": EXPORT_SLICE}
-    ).all():
-        session.rollback()  # No transaction stays open while the browser takes its time.
-        yield from rows
-        after = rows[-1].seq
+    """Every delivery with its engagement, in the order of seq."""
+    return in_slices(session, text(EXPORT), key="seq", values={"frozen_on": campaign.frozen_on, "id": campaign.id})
 
 
 EXPORT = """

@@ -37,11 +37,12 @@ def percent(part: float | None, whole: float | None) -> str:
 
 
 def file_size(size_bytes: int | None) -> str:
+    """``512 MB``, of 1024 kB each, as the limit is set and as people's computers count."""
     value = float(size_bytes or 0)
     for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
+        if value < 1024 or unit == "GB":
             return f"{number(round(value, 1 if value < 10 and unit != 'B' else 0))} {unit}"
-        value /= 1000
+        value /= 1024
     raise AssertionError("unreachable")
 
 

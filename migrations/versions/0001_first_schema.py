@@ -186,7 +186,7 @@ def upgrade():
     with op.batch_alter_table('contact', schema=None) as batch_op:
         batch_op.create_index('ix_contact_panel_id_email_prefix', ['panel_id', sa.literal_column('email varchar_pattern_ops')], unique=False)
         batch_op.create_index('ix_contact_panel_id_id', ['panel_id', 'id'], unique=False)
-        batch_op.create_index('ix_contact_panel_id_name_prefix', ['panel_id', sa.literal_column('lower(name) text_pattern_ops')], unique=False)
+        batch_op.create_index('ix_contact_panel_id_name_key', ['panel_id', sa.literal_column('''(lower(translate(name, 'ÁÉÍÓÚÜÑÀÈÌÒÙÂÊÎÔÛÄËÏÖÃÕÇáéíóúüñàèìòùâêîôûäëïöãõç', 'AEIOUUNAEIOUAEIOUAEIOAOCaeiouunaeiouaeiouaeioaoc')) COLLATE "C")'''), 'id'], unique=False)
 
     op.create_table('custom_field',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -403,6 +403,7 @@ def upgrade():
     )
     with op.batch_alter_table('subscription', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_subscription_contact_id'), ['contact_id'], unique=False)
+        batch_op.create_index('ix_subscription_unsubscribed', ['list_id', 'contact_id'], unique=False, postgresql_where=sa.text("status = 'unsubscribed'"))
 
     op.create_table('import_row',
     sa.Column('import_id', sa.Integer(), nullable=False),
@@ -416,6 +417,10 @@ def upgrade():
     sa.Column('cells', postgresql.JSONB(astext_type=sa.Text()), nullable=True),
     sa.PrimaryKeyConstraint('import_id', 'line', name=op.f('pk_import_row'))
     )
+    with op.batch_alter_table('import_row', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_import_row_email'), ['email'], unique=False)
+        batch_op.create_index('ix_import_row_rejected', ['import_id', 'line'], unique=False, postgresql_where=sa.text('cells IS NOT NULL'))
+
     first = datetime.now(timezone.utc).date().replace(day=1)
     for _ in range(2):
         following = (first + timedelta(days=32)).replace(day=1)
@@ -430,8 +435,13 @@ def upgrade():
 
 
 def downgrade():
+    with op.batch_alter_table('import_row', schema=None) as batch_op:
+        batch_op.drop_index('ix_import_row_rejected')
+        batch_op.drop_index(batch_op.f('ix_import_row_email'))
+
     op.drop_table('import_row')
     with op.batch_alter_table('subscription', schema=None) as batch_op:
+        batch_op.drop_index('ix_subscription_unsubscribed')
         batch_op.drop_index(batch_op.f('ix_subscription_contact_id'))
 
     op.drop_table('subscription')
@@ -474,7 +484,7 @@ def downgrade():
     op.drop_table('mailing_list')
     op.drop_table('custom_field')
     with op.batch_alter_table('contact', schema=None) as batch_op:
-        batch_op.drop_index('ix_contact_panel_id_name_prefix')
+        batch_op.drop_index('ix_contact_panel_id_name_key')
         batch_op.drop_index('ix_contact_panel_id_id')
         batch_op.drop_index('ix_contact_panel_id_email_prefix')
 

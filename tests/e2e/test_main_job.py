@@ -302,7 +302,7 @@ def test_rejected_rows_say_where_and_why(imported: Imported) -> None:
     for reason in ("le falta la arroba", "Falta la dirección", "tiene espacios", "más celdas que el encabezado"):
         assert reason in told
     assert "Correo electrónico" in told, "the column is named"
-    reasons = [row["Motivo"] for row in imported.rejects]
+    reasons = [row["Motivo del rechazo"] for row in imported.rejects]
     assert len(reasons) == imported.sheet.invalid + imported.sheet.duplicates
     assert all(reasons)
     assert {row["Nombres y apellidos"] for row in imported.rejects} >= {"Sin Arroba", "Demás", "Otra Vez"}

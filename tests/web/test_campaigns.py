@@ -560,9 +560,9 @@ class TestWatching:
         assert seen == [f"persona{n}" for n in range(1, 121)]
 
     def test_download_holds_everybody_and_no_formula(self, manager, session, running, monkeypatch):
-        from app.flow import recipients
+        from app.flow import slices
 
-        monkeypatch.setattr(recipients, "EXPORT_SLICE", 3)
+        monkeypatch.setattr(slices, "SLICE_ROWS", 3)
         session.execute(
             text(
                 "UPDATE delivery SET email = '=cmd@example.pe', reply_text = '@SUM(1)' WHERE campaign_id = :c AND seq = 5"
@@ -571,7 +571,7 @@ class TestWatching:
         )
         session.commit()
         answer = manager.get(f"{BASE}/{running.id}/recipients.csv")
-        rows = list(csv.reader(io.StringIO(answer.data.decode("utf-8-sig"))))
+        rows = list(csv.reader(io.StringIO(answer.data.decode("utf-8-sig")), delimiter=";"))
         assert [row[0] for row in rows[1:]] == [str(n) for n in range(1, 9)]
         assert (rows[5][1], rows[5][8]) == ("'=cmd@example.pe", "'@SUM(1)")
         assert rows[7][2:4] == ["Omitido", "está en la lista de supresión"]

@@ -12,6 +12,8 @@
     ``planning``  how PostgreSQL goes about 7 and 8
     ``problems``  why a whole file is refused; why a row is
     ``review``    what people see of it: outcomes, rejects
+    ``retention`` what is kept of people, and for how long
 
-``app.flow.imports`` puts 4 to 8 together; pages and commands call 1 to 3, ``review`` and ``problems`` themselves.
+``app.flow.imports`` puts 4 to 8 together; pages and commands call 1 to 3, ``review`` and ``problems`` themselves, and
+``retention`` serves when somebody is erased.
 """

@@ -21,6 +21,19 @@ NAME_HEADERS = (
 )
 ROW_NUMBER_HEADERS = frozenset({"n", "no", "nro", "num", "numero", "item", "orden", "fila", "id"})
 """Columns that count the rows of a spreadsheet say nothing about a person."""
+ABOUT_REJECTS = frozenset(
+    {
+        "fila_rechazada",
+        "columna_rechazada",
+        "motivo_del_rechazo",
+        "rejected_row",
+        "rejected_column",
+        "reason_for_rejection",
+    }
+)
+"""Columns that our file of rejected rows puts in front of the person's own, in all languages; when it comes back
+mended they are nobody's data."""
+NOBODYS = ROW_NUMBER_HEADERS | ABOUT_REJECTS
 MOST = 0.5
 
 
@@ -57,7 +70,7 @@ def guess_mapping(sniffed: Sniffed, fields: Sequence[CustomField]) -> dict[str, 
             target = EMAIL
         elif index == name:
             target = NAME
-        elif not header or not any(columns[index]) or (names[index] in ROW_NUMBER_HEADERS - known.keys()):
+        elif not header or not any(columns[index]) or names[index] in NOBODYS - known.keys():
             target = SKIP
         else:
             key = known.pop(names[index], None) or propose_key(header, index + 1, taken)

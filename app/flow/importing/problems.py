@@ -28,7 +28,8 @@ class FileProblem(StrEnum):
     FIELD_TWICE = "field_twice"  # key, column, first_column
     BAD_FIELD_KEY = "bad_field_key"  # key, column
     UNKNOWN_COLUMN = "unknown_column"  # header (commands name columns by header)
-    UNKNOWN_FIELD = "unknown_field"  # key, column
+    UNKNOWN_FIELD = "unknown_field"  # key, known (what there is)
+    FIELD_EXISTS = "field_exists"  # label, column: a new field would be named as this one
     NO_LIST = "no_list"
     LIST_NAME_TOO_LONG = "list_name_too_long"
     LIST_ARCHIVED = "list_archived"  # name
