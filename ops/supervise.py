@@ -53,8 +53,12 @@ class Printer:
         self._width = width
         self._colour = colour
         self._lock = threading.Lock()
+        self.heard: set[str] = set()
+        self.spoke_at = time.monotonic()
 
     def line(self, name: str, number: int, text: bytes) -> None:
+        self.heard.add(name)
+        self.spoke_at = time.monotonic()
         prefix = f"{name:<{self._width}} |"
         if self._colour:
             prefix = f"\x1b[{_COLOURS[number % len(_COLOURS)]}m{prefix}\x1b[0m"
@@ -172,6 +176,14 @@ class Supervisor:
     def wait_for_signal(self) -> None:
         while not self._stopping.wait(0.5):
             pass
+
+    def wait_until_calm(self, *, quiet_seconds: float, at_most_seconds: float) -> None:
+        """Until every process has said something and none says more: whatever is printed now is not scrolled away."""
+        deadline = time.monotonic() + at_most_seconds
+        while time.monotonic() < deadline and not self._stopping.wait(_TICK_SECONDS):
+            is_quiet = time.monotonic() - self._printer.spoke_at >= quiet_seconds
+            if is_quiet and self._printer.heard >= set(self._children):
+                return
 
     def _on_signal(self, number: int, frame: object) -> None:
         if self._stopping.is_set():

@@ -7,17 +7,19 @@ from flask.cli import with_appcontext
 
 from app.current import current_settings
 from app.extensions import db
-from app.flow import seeding
+from app.flow import accounts, seeding
 
 
 @click.command("seed")
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON: login, password, created.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON: login, password, administrator, created.")
 @with_appcontext
 def group(as_json: bool) -> None:
     """Make the five panels, the administrator and sample data, where they are missing."""
     report = seeding.seed(db.session, current_settings())
     if as_json:
-        click.echo(json.dumps({"login": report.login, "password": report.password, "created": report.created}))
+        administrator = accounts.first_administrator(db.session)
+        facts = {"login": report.login, "password": report.password, "created": report.created}
+        click.echo(json.dumps(facts | {"administrator": administrator.email if administrator else None}))
         return
     for noun, number in report.created.items():
         if number:

@@ -201,6 +201,11 @@ def all_panels(session: AnySession) -> list[Panel]:
     return list(session.scalars(select(Panel).order_by(Panel.id)))
 
 
+def first_administrator(session: AnySession) -> User | None:
+    """Of those who may log in, the one with the oldest account."""
+    return session.scalar(select(User).where(User.is_administrator, User.is_active).order_by(User.id).limit(1))
+
+
 def find_user(session: AnySession, email: str) -> User | None:
     """By address, in whichever spelling; none for what is no address."""
     try:

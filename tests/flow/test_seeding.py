@@ -113,9 +113,10 @@ def test_flask_seed_prints_the_first_log_in_once(app, session, monkeypatch):
     runner = app.test_cli_runner()
     first = runner.invoke(args=["seed", "--json"])
     told = json.loads(first.output)
-    assert set(told) == {"login", "password", "created"}
+    assert set(told) == {"login", "password", "administrator", "created"}
     assert accounts.authenticate(session, told["login"], told["password"]) is not None
-    assert json.loads(runner.invoke(args=["seed", "--json"]).output)["password"] is None
+    again = json.loads(runner.invoke(args=["seed", "--json"]).output)
+    assert (again["login"], again["password"], again["administrator"]) == (None, None, told["login"])
 
 
 def test_users_can_be_made_and_reset_from_the_command_line(app, session, panel):
