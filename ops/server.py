@@ -148,7 +148,7 @@ def _log_in(account: str | None, password: str | None) -> list[str]:
             "",
         ]
     lost = f"(lost it? .venv/bin/flask users password {account})"
-    return ["", f"Account:  {account}", "Password: as you set it", f"          {lost}", ""]
+    return ["", f"Account:  {account}", "Password: as first shown, or as you set it since", f"          {lost}", ""]
 
 
 def _show(lines: Sequence[str]) -> None:
