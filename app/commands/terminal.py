@@ -6,9 +6,10 @@ error, as a sentence or as JSON. Exit codes: 0 done, 1 refused (nothing was done
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, NoReturn
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -35,16 +36,24 @@ def say(facts: Any, as_json: bool, text: str) -> None:
     click.echo(json.dumps(facts, ensure_ascii=False) if as_json else text)
 
 
-def refuse(facts: Mapping[str, Any], as_json: bool, text: str = "") -> NoReturn:
-    """``facts`` holds a code (``error``) and a sentence (``message``); ``text`` says it to people where more is to say."""
-    click.echo(json.dumps(facts, ensure_ascii=False) if as_json else text or facts["message"], err=True)
+def refuse(code: str, sentence: str, as_json: bool, *, text: str = "", **more: Any) -> NoReturn:
+    """Says why nothing was done and ends with exit code 1. ``text`` tells people more than the sentence does, ``more``
+    the same to scripts."""
+    facts = {"error": code, "message": sentence, **more}
+    click.echo(json.dumps(facts, ensure_ascii=False) if as_json else text or sentence, err=True)
     sys.exit(1)
+
+
+def local_times(panel: Panel, *moments: datetime | None) -> list[str | None]:
+    """As the panel's people read them: ``2026-11-21 14:05``."""
+    zone = ZoneInfo(panel.timezone)
+    return [f"{moment.astimezone(zone):%Y-%m-%d %H:%M}" if moment else None for moment in moments]
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """Columns as wide as their widest cell; numbers to the right, a dash for nothing."""
     rows = list(rows)
-    columns = list(zip_longest(*rows, fillvalue=None)) if rows else [()] * len(headers)
+    columns: list[tuple[Cell, ...]] = list(zip(*rows, strict=True)) if rows else [()] * len(headers)
     aligned = [_column(header, cells) for header, cells in zip(headers, columns, strict=True)]
     return "\n".join(COLUMN_GAP.join(line).rstrip() for line in zip(*aligned, strict=True))
 
