@@ -192,6 +192,11 @@ def refuse_for_last_administrator(session: AnySession, user: User) -> None:
         raise AccountProblem("last_administrator")
 
 
+def may_enter_nothing(user: User) -> bool:
+    """Logs in and finds no panel."""
+    return not user.is_administrator and not user.memberships
+
+
 def users() -> Select[User]:
     """Everybody, with roles, for a paged list."""
     return select(User).options(selectinload(User.memberships).joinedload(Membership.panel))

@@ -633,3 +633,17 @@ def test_deactivating_ends_the_sessions_and_can_be_undone(app, client, session, 
     submit(client, f"/users/{alice.id}/activate")
     session.expire_all()
     assert alice.is_active
+
+
+def test_account_without_any_panel_is_warned_of_until_it_has_one(client, session, admin, alice, panel):
+    log_in(client, admin)
+    warning = "no tiene acceso a ninguna plataforma"
+    url = f"/users/{alice.id}"
+    assert warning not in client.get(url).text
+    assert warning in submit(client, url, {"name": "Alicia", "locale": "es"}, follow_redirects=True).text
+    assert warning in client.get(url).text
+    form = {"name": "Alicia", "locale": "es", f"role-{panel.id}": "viewer"}
+    assert warning not in submit(client, url, form, follow_redirects=True).text
+    assert warning not in client.get(url).text
+    form = {"email": "sola@example.pe", "name": "Sola", "locale": "es"}
+    assert warning in submit(client, "/users/new", form).text
