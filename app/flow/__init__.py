@@ -19,6 +19,9 @@
     reports      what happened, for people: counts, rate, time left; recipients: one by one
     practice     what the practice relay caught, for people and for reconciling
 
+Beside the street: ``domains`` (who may send, and signed by which key), ``domain_checks`` (what the DNS shows of it),
+``relays``, ``relay_probe``, ``panels``, ``accounts``, ``passwords``, ``monitoring``, ``installation``, ``seeding``.
+
 Web pages and commands write state and commit, then ``bell.ring_dispatcher`` (NOTIFY); the dispatcher finds what is due
 and rings workers through the broker; a worker claims in the database before it acts. No module here imports ``workers``;
 what needs a socket (the transport, the relay's memory) comes in as an argument.
