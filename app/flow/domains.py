@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+import dns.nameserver
+import dns.resolver
 from sqlalchemy import Select, delete, func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import selectinload
 
-from app.config import Settings
+from app.config import ConfigurationError, Settings
 from app.flow.campaign_content import is_under_allowed_suffix
 from app.flow.sessions import AnySession
 from app.mail.addresses import domain_to_ascii
@@ -19,6 +21,8 @@ from app.models import Campaign, CampaignStatus, DkimAlgorithm, DkimKey, Panel, 
 from app.secrets import seal
 from dns_tools import dkim
 
+DNS_SECONDS = 5.0
+"""Longest wait for the name servers; a person sits in front of it."""
 MAX_URL_CHARACTERS = 300
 NEEDED_BY = (CampaignStatus.SCHEDULED, CampaignStatus.PREPARING, CampaignStatus.SENDING, CampaignStatus.PAUSED)
 HOST = re.compile(r"[A-Za-z0-9.-]+\Z")
@@ -40,6 +44,12 @@ def domains(panel_id: int) -> Select[SendingDomain]:
     """Of a panel, with their keys, for a paged list."""
     return (
         select(SendingDomain).where(SendingDomain.panel_id == panel_id).options(selectinload(SendingDomain.dkim_keys))
+    )
+
+
+def named(session: AnySession, panel_id: int, domain: str) -> SendingDomain | None:
+    return session.scalar(
+        select(SendingDomain).where(SendingDomain.panel_id == panel_id, SendingDomain.domain == domain)
     )
 
 
@@ -209,3 +219,37 @@ def public_key_record(session: AnySession, domain: str, selector: str) -> str | 
         .join(DkimKey.sending_domain)
         .where(SendingDomain.domain == domain.lower(), DkimKey.selector == selector)
     )
+
+
+def check_keys(session: AnySession, row: SendingDomain, resolver: dns.resolver.Resolver) -> dict[int, dkim.KeyCheck]:
+    """Of each key, what the DNS shows now; noted for the checklist before sending. Silent name servers say nothing about
+    a record: what was known of it stays."""
+    checks = {
+        key.id: dkim.check_published_key(resolver, row.domain, key.selector, expected=key.public_record)
+        for key in row.dkim_keys
+    }
+    for key in row.dkim_keys:
+        if checks[key.id].status is not dkim.KeyStatus.UNREACHABLE:
+            key.checked_at, key.is_published = datetime.now(UTC), checks[key.id].ok
+    session.commit()
+    return checks
+
+
+def make_resolver(settings: Settings) -> dns.resolver.Resolver:
+    """The servers of ``DNS_SERVERS``, else those of this machine. Raises :class:`ConfigurationError`."""
+    named = [server.strip() for server in settings.dns_servers.split(",") if server.strip()]
+    resolver = dns.resolver.Resolver(configure=not named)
+    resolver.lifetime = DNS_SECONDS
+    resolver.timeout = DNS_SECONDS / 2
+    if named:
+        resolver.nameservers = [_nameserver(server) for server in named]
+    return resolver
+
+
+def _nameserver(server: str) -> dns.nameserver.Nameserver:
+    """``192.0.2.53``, ``192.0.2.53:5353`` or ``[2001:db8::53]:53``."""
+    try:
+        parts = urlsplit(f"//{server}")
+        return dns.nameserver.Do53Nameserver(parts.hostname or "", parts.port or 53)
+    except ValueError as error:
+        raise ConfigurationError(f"DNS_SERVERS names {server!r}, which is no address with an optional port.") from error

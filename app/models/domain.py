@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, LargeBinary, String, UniqueConstraint, func, text
+from sqlalchemy import ForeignKey, LargeBinary, String, UniqueConstraint, false, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -49,6 +49,10 @@ class DkimKey(Model):
     """The TXT record to publish at ``<selector>._domainkey.<domain>`` (RFC 6376 §3.6.1)."""
     is_active: Mapped[bool] = mapped_column(default=True)
     """Active keys sign; others stay published until mail they signed has been read."""
+    checked_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    """When the DNS was last asked for it and answered."""
+    is_published: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether the DNS then showed this record and no other."""
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
 
     sending_domain: Mapped[SendingDomain] = relationship(back_populates="dkim_keys")

@@ -331,6 +331,8 @@ def upgrade():
     sa.Column('private_key_encrypted', sa.LargeBinary(), nullable=False),
     sa.Column('public_record', sa.String(), nullable=False),
     sa.Column('is_active', sa.Boolean(), nullable=False),
+    sa.Column('checked_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('is_published', sa.Boolean(), server_default=sa.text('false'), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.ForeignKeyConstraint(['sending_domain_id'], ['sending_domain.id'], name=op.f('fk_dkim_key_sending_domain_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_dkim_key')),

@@ -94,7 +94,7 @@ def update(domain_id: int) -> Answer:
 def check(domain_id: int) -> str:
     """Asks the DNS for the records, now."""
     row = get_or_404(SendingDomain, domain_id)
-    resolver = domain_checks.make_resolver(current_settings())
+    resolver = domains.make_resolver(current_settings())
     return domain_page(row, check=domain_checks.check_domain(db.session, row, resolver, now=datetime.now(UTC)))
 
 
