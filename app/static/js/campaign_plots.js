@@ -24,8 +24,12 @@
   const colours = getComputedStyle(document.documentElement);
   const primary = colours.getPropertyValue("--tblr-primary").trim() || "#1d5a9e";
   const charts = new Map();
+  const follow = new ResizeObserver((entries) => entries.forEach(({ target }) => charts.get(target)?.resize()));
   const chartOf = (element) => {
-    if (!charts.has(element)) charts.set(element, window.echarts.init(element));
+    if (!charts.has(element)) {
+      charts.set(element, window.echarts.init(element));
+      follow.observe(element);
+    }
     return charts.get(element);
   };
 
@@ -63,7 +67,6 @@
   const draw = () => { drawLive(); drawReactions(); };
   document.addEventListener("DOMContentLoaded", draw);
   document.addEventListener("htmx:afterSettle", draw);
-  window.addEventListener("resize", () => charts.forEach((chart) => chart.resize()));
   // Everything is over: once more as a whole, then rest.
   document.addEventListener("htmx:afterSettle", () => {
     if (document.querySelector("[data-over]")) window.location.reload();
