@@ -8,3 +8,8 @@ smtp             the transport: pipelined submission to a relay
 practice_relay   an SMTP server that delivers to no one, as a process; ``practice`` is the server itself
 tracker          opens and clicks from the Redis stream into the database
 """
+
+import logging
+
+logging.getLogger("alembic").setLevel(logging.WARNING)
+"""Dramatiq shows everything from INFO on, and on import Alembic introduces each of its plug-ins: before anything else."""

@@ -27,6 +27,7 @@
 Around it:
 
     panels, domains, relays   who sends, from which domain, through what; relay_probe: «Probar conexión»
+    domain_checks             what the DNS shows of a domain now
     smtp_opening              the first words with a relay, bounded in time and lines; for the probe and for the transport
     accounts, passwords       people who log in
     installation, seeding     whether it runs; sample data

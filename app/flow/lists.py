@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, literal, select, text, update
+from sqlalchemy import Select, bindparam, func, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
@@ -43,9 +43,11 @@ def of_panel(panel_id: int, *, archived: bool = False) -> Select[MailingList]:
     return select(MailingList).where(MailingList.panel_id == panel_id, shown)
 
 
-def choices(session: AnySession, panel_id: int) -> list[MailingList]:
-    """Lists that can be chosen, by name."""
-    return list(session.scalars(of_panel(panel_id).order_by(func.lower(MailingList.name))))
+def choices(session: AnySession, panel_id: int, *, chosen: tuple[int, ...] = ()) -> list[MailingList]:
+    """Lists that can be chosen, and those that are, by name."""
+    offered = or_(MailingList.archived_at.is_(None), MailingList.id.in_(chosen))
+    statement = select(MailingList).where(MailingList.panel_id == panel_id, offered)
+    return list(session.scalars(statement.order_by(func.lower(MailingList.name), MailingList.id)))
 
 
 def named(session: AnySession, panel_id: int, name: str) -> MailingList | None:

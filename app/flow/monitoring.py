@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Select, case, exists, func, select, text
+from sqlalchemy import Select, and_, case, exists, func, select, text
 
 from app.flow import reconciling, reports
+from app.flow.seeding import SAMPLE_HTML, SAMPLE_SUBJECT
 from app.flow.sessions import AnySession
 from app.models import (
     BY_PEOPLE,
@@ -20,7 +21,6 @@ from app.models import (
     BatchStatus,
     Campaign,
     CampaignStatus,
-    Contact,
     Import,
     ImportStatus,
     Panel,
@@ -232,7 +232,7 @@ class RunningCampaign:
 
 @dataclass(frozen=True, kw_only=True)
 class FirstSteps:
-    """What a newcomer has done already."""
+    """What a newcomer has done already; sample data don't count."""
 
     imported: bool
     written: bool
@@ -298,10 +298,14 @@ def recent_imports(session: AnySession, panel_id: int) -> list[Import]:
 
 def first_steps(session: AnySession, panel_id: int) -> FirstSteps:
     of_panel = select(Campaign.id).where(Campaign.panel_id == panel_id)
+    is_written = and_(Campaign.html != "", Campaign.subject != "")
+    is_sample = and_(Campaign.html == SAMPLE_HTML, Campaign.subject == SAMPLE_SUBJECT)
     row = session.execute(
         select(
-            exists(select(Contact.id).where(Contact.panel_id == panel_id)).label("imported"),
-            exists(of_panel.where(Campaign.html != "", Campaign.subject != "")).label("written"),
+            exists(select(Import.id).where(Import.panel_id == panel_id, Import.status == ImportStatus.DONE)).label(
+                "imported"
+            ),
+            exists(of_panel.where(is_written, ~is_sample)).label("written"),
             exists(
                 select(Proof.id).where(
                     Proof.campaign_id.in_(of_panel.scalar_subquery()), Proof.status == ProofStatus.ACCEPTED

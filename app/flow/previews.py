@@ -29,7 +29,6 @@ from app.models import (
     CampaignStatus,
     Contact,
     CustomField,
-    MailingList,
     Proof,
     ProofStatus,
     Subscription,
@@ -169,16 +168,6 @@ def _is_subscribed(list_ids: list[int]) -> ColumnElement[bool]:
         Subscription.list_id.in_(list_ids),
         Subscription.status == SubscriptionStatus.SUBSCRIBED,
     )
-
-
-def choosable_lists(session: AnySession, panel_id: int, *, chosen: tuple[int, ...] = ()) -> list[MailingList]:
-    """The panel's lists that can be chosen, and those that are."""
-    statement = (
-        select(MailingList)
-        .where(MailingList.panel_id == panel_id, or_(MailingList.archived_at.is_(None), MailingList.id.in_(chosen)))
-        .order_by(func.lower(MailingList.name), MailingList.id)
-    )
-    return list(session.scalars(statement))
 
 
 # Test sends.

@@ -66,6 +66,5 @@ def register(app: Flask) -> None:
             "_": _,
             "get_locale": get_locale,
             "language_tag": language_tag,
-            "endpoints": app.view_functions,
         }
     )

@@ -24,7 +24,9 @@ def run(app):
     def run(*arguments: str, code: int = 0):
         result = runner.invoke(args=["campaign", *map(str, arguments), "--json"])
         assert result.exit_code == code, result.output
-        return json.loads(result.stdout) if code in (0, 1) else result.output
+        if code == 2:
+            return result.output
+        return json.loads(result.stderr if code else result.stdout)
 
     return run
 

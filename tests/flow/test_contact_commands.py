@@ -101,7 +101,7 @@ def test_a_bad_file_ends_with_exit_code_1_and_a_sentence(session, run, tmp_path,
 
 def test_lists_are_made_and_shown_with_their_people(session, run, panel):
     assert json.loads(run("lists", "create", "Feria", "--json").output)["name"] == "Feria"
-    assert json.loads(run("lists", "create", "Feria", "--json").output)["error"] == "name_taken"
+    assert json.loads(run("lists", "create", "Feria", "--json").stderr)["error"] == "name_taken"
     row = session.scalars(select(MailingList)).one()
     factories.contact(session, panel, "ana@example.pe", row)
     shown = json.loads(run("lists", "show", "Feria", "--json").output)

@@ -395,6 +395,19 @@ class TestReview:
 
 
 class TestScheduling:
+    def test_next_hour_of_the_panels_clock_is_offered_beside_the_name_of_its_city(self, manager, session, panel, draft):
+        panel.timezone = "Asia/Tokyo"
+        session.commit()
+        page = manager.get(f"{BASE}/{draft.id}/review?whole=1").text
+        offered = re.search(r'name="at"[^>]*value="([^"]+)"', page)[1]
+        ahead = datetime.fromisoformat(offered) - (datetime.now(UTC) + timedelta(hours=9)).replace(tzinfo=None)
+        assert offered.endswith(":00")
+        assert timedelta(minutes=25) < ahead < timedelta(minutes=95)
+        assert "Hora de Tokio." in page
+        manager.post(f"{BASE}/{draft.id}/schedule", data={"at": offered})
+        session.expire_all()
+        assert draft.status is CampaignStatus.SCHEDULED
+
     def test_time_is_read_in_the_panels_zone(self, manager, session, panel, draft):
         panel.timezone = "America/Lima"
         session.commit()

@@ -96,6 +96,12 @@ def test_script_in_the_mail_does_not_run_in_the_preview(page, draft):
     assert frame.locator("#here").text_content() == "antes"
 
 
+def test_size_is_written_as_people_in_peru_write_numbers(page, draft):
+    page.goto(f"campaigns/{draft.id}/edit")
+    page.fill("#html", "x" * 1_234_500)
+    assert page.locator("[data-size]").text_content().endswith(": 1,234.5 kB")
+
+
 def test_preview_leaves_no_trace_in_the_browsers_history(page, draft):
     page.goto("campaigns")
     page.goto(f"campaigns/{draft.id}/edit")

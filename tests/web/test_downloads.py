@@ -45,7 +45,7 @@ def recipients_of_a_campaign(session, settings, panel, everybody):
         {"day": campaign.frozen_on, "campaign": campaign.id},
     )
     session.commit()
-    return f"/campanas/{campaign.id}/destinatarios.csv"
+    return f"/campaigns/{campaign.id}/recipients.csv"
 
 
 @pytest.mark.parametrize("file", [people_of_a_list, rejected_rows, recipients_of_a_campaign])

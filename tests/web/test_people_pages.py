@@ -225,7 +225,7 @@ def test_a_field_that_a_campaign_needs_stays_and_says_where_it_is_used(session, 
     campaign = factories.campaign(session, panel, name="Boletín", subject="Hola {{ region }}", status=status)
     page = person.get(f"/custom-fields/{field.id}/delete")
     assert "1 contacto tiene un valor en este campo." in text_of(page)
-    assert f'/campanas/{campaign.id}">Boletín</a>' in page.text
+    assert f'/campaigns/{campaign.id}">Boletín</a>' in page.text
     assert "btn-danger" not in page.text
     refused = person.post(f"/custom-fields/{field.id}/delete", follow_redirects=True)
     assert "Todavía no se puede borrar." in text_of(refused)

@@ -1,8 +1,9 @@
 """The campaign's form: what the flow refuses is shown beside the field it is about, and the author's text is kept."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
@@ -91,6 +92,12 @@ def form_values(campaign: Campaign) -> dict[str, Any]:
         "list_ids": [row.id for row in campaign.lists],
         "read_at": campaign.updated_at.isoformat(),
     }
+
+
+def next_hour(now: datetime, zone: str) -> datetime:
+    """What a schedule is offered first, in the zone's wall clock: a full hour, at least half an hour away."""
+    local = now.astimezone(ZoneInfo(zone)).replace(tzinfo=None) + timedelta(minutes=30)
+    return local.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
 
 
 class ScheduleForm(FlaskForm):  # type: ignore[misc]

@@ -1,9 +1,12 @@
 """Preview with a real contact, proofs, review, schedule, pause, resume, cancel."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from babel.dates import get_timezone_location
 from flask import abort, flash, g, redirect, render_template, request, url_for
+from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response
@@ -19,7 +22,7 @@ from app.flow.review import CLIPPED_AT_BYTES, takes_long
 from app.flow.review import review as make_review
 from app.models import Campaign, Contact, Role
 from app.web.campaigns import blueprint
-from app.web.campaigns.forms import ProofForm, ScheduleForm
+from app.web.campaigns.forms import ProofForm, ScheduleForm, next_hour
 from app.web.campaigns.sentences import problem_sentence
 from app.web.campaigns.writing import mail_response, redirect_to
 from app.web.formats import number, when
@@ -130,7 +133,7 @@ def review(campaign_id: int) -> str | Response:
     campaign = get_or_404(Campaign, campaign_id)
     if campaign.status in campaigns.WRITABLE and "whole" not in request.args and takes_long(db.session, campaign):
         return render_template("campaigns/review_later.html", campaign=campaign)
-    return review_page(campaign, ScheduleForm())
+    return review_page(campaign, ScheduleForm(at=next_hour(datetime.now(UTC), g.panel.timezone)))
 
 
 def review_page(campaign: Campaign, form: ScheduleForm) -> str | Response:
@@ -141,7 +144,7 @@ def review_page(campaign: Campaign, form: ScheduleForm) -> str | Response:
         campaign=campaign,
         form=form,
         review=make_review(db.session, current_settings(), campaign),
-        zone=g.panel.timezone,
+        zone=zone_name(),
     )
 
 
@@ -177,7 +180,8 @@ def schedule(campaign_id: int) -> str | Response:
 
 
 def zone_name() -> str:
-    return ZoneInfo(g.panel.timezone).key
+    """The city whose clock the panel goes by: "Lima", not "America/Lima"."""
+    return get_timezone_location(ZoneInfo(g.panel.timezone), locale=get_locale(), return_city=True)
 
 
 def refused(campaign_id: int, problem: CampaignProblem) -> Response:

@@ -9,6 +9,7 @@ from app.extensions import db
 from app.flow import contacts as flow
 from app.flow import custom_fields, search, suppressions
 from app.models import Contact, Delivery, Role
+from app.web.campaigns import causes, statuses
 from app.web.contacts.forms import ContactForm, EraseForm, contact_form
 from app.web.contacts.wording import TEMPLATE_WORDS, address_problem
 from app.web.paging import page_by_key
@@ -97,6 +98,8 @@ def show(contact_id: int) -> str:
         suppressions=suppressions.of_address(db.session, current_panel.id, contact.email),
         events=flow.events_of(db.session, contact),
         page=page,
+        statuses=statuses,
+        causes=causes,
     )
 
 

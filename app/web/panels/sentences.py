@@ -1,6 +1,6 @@
 """What the monitor's codes are called in front of people, and where each subject has its page."""
 
-from flask import current_app, url_for
+from flask import url_for
 from flask_babel import gettext as _
 
 from app.flow.monitoring import Alarm, AlarmKind
@@ -53,10 +53,8 @@ def import_status(status: ImportStatus) -> Badge:
     return badges[status]
 
 
-def subject_url(kind: str, subject_id: int) -> str | None:
-    """Where a campaign or an import has its page; none where that area is not installed."""
-    if kind == "campaign" and "campaigns.show" in current_app.view_functions:
-        return url_for("campaigns.show", campaign_id=subject_id)
-    if kind == "import" and "imports.show" in current_app.view_functions:
+def subject_url(kind: str, subject_id: int) -> str:
+    """Where a campaign or an import has its page."""
+    if kind == "import":
         return url_for("imports.show", import_id=subject_id)
-    return None
+    return url_for("campaigns.show", campaign_id=subject_id)
