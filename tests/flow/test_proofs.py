@@ -57,7 +57,7 @@ def test_address_suppressed_after_the_request_gets_no_proof(session, settings, p
     session.add(Suppression(panel_id=None if everywhere else panel.id, email=AUTHOR, reason="complaint"))
     session.commit()
     assert proofs.send_proof(session, street(settings), proof.id) is ProofStatus.FAILED
-    assert proof.reply == f"address_suppressed:{AUTHOR}"
+    assert proof.reply == f"cannot_compose:address_suppressed:{AUTHOR}"
     assert relay.connections == 0
 
 
@@ -79,7 +79,7 @@ def test_mail_that_can_not_be_made_says_why(session, settings, panel, campaign, 
     session.execute(text("UPDATE dkim_key SET is_active = false"))
     session.commit()
     assert proofs.send_proof(session, street(settings), proof.id) is ProofStatus.FAILED
-    assert proof.reply == "no_dkim_key:boletin.example.gob.pe"
+    assert proof.reply == "cannot_compose:no_dkim_key:boletin.example.gob.pe"
     assert relay.connections == 0
 
 

@@ -40,12 +40,16 @@ def connection(app) -> Connection:
 
 def differences(connection: Connection) -> list[Any]:
     """As Alembic sees them. Left out: partitions, which come and go by the calendar, and Alembic's own table."""
-    options = {
-        "compare_type": True,
-        "compare_server_default": True,
-        "include_object": lambda _object, name, type_, *_more: not (type_ == "table" and is_partition(name or "")),
-    }
+    options = {"compare_type": True, "compare_server_default": True, "include_object": is_comparable}
     return compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata)
+
+
+def is_comparable(_object: Any, name: str | None, kind: str, *_more: Any) -> bool:
+    """An index over an expression comes back from PostgreSQL in other words: the last test below compares those."""
+    return not (kind == "table" and is_partition(name or "")) and (kind, name) != (
+        "index",
+        "ix_contact_panel_id_name_key",
+    )
 
 
 def test_migrated_database_has_no_difference_to_the_models(connection):

@@ -220,7 +220,11 @@ def test_answer_that_comes_soon_after_the_lease_ended_is_still_heard(pool: Conne
         assert sum(a.kind is AnswerKind.REPLIED and a.code == 250 for a in answers.values()) == len(relay.stored) == 2
         assert not any(a.kind is AnswerKind.LOST for a in answers.values())
         assert not pool._idle, "nothing is sent over a connection that stopped in the middle"
-        assert "QUIT" not in relay.commands if pipelining else relay.commands.count("QUIT") == 2
+        said_goodbye = 0 if pipelining else 2
+        until = time.monotonic() + 3
+        while relay.commands.count("QUIT") < said_goodbye and time.monotonic() < until:
+            time.sleep(0.01)  # Nobody waits for the answer to QUIT: the relay may still be reading it.
+        assert relay.commands.count("QUIT") == said_goodbye
 
 
 def test_answer_that_takes_its_time_after_the_lease_ended_is_unknown(pool: ConnectionPool) -> None:

@@ -12,6 +12,7 @@ from app.models import CampaignStatus, OwnReply, PauseReason, SendingDomain, cod
 from app.web.campaigns.causes import own_replies, reply_line
 from tests import factories, ledger
 from tests.fixtures.app import log_in
+from tests.fixtures.laws import arrange
 from tests.web.test_campaigns import BASE, domain, draft, editor, manager, no_csrf, people, viewer
 
 __all__ = ["domain", "draft", "editor", "manager", "no_csrf", "people", "viewer"]
@@ -20,6 +21,7 @@ __all__ = ["domain", "draft", "editor", "manager", "no_csrf", "people", "viewer"
 @pytest.fixture
 def paused(session, draft):
     def pause(reason):
+        arrange(session)
         draft.status, draft.status_reason = CampaignStatus.PAUSED, reason
         session.commit()
         return f"{BASE}/{draft.id}"
@@ -128,7 +130,7 @@ def test_notes_of_the_platform_are_translated_on_page_list_and_file(session, man
         assert sentence in page
         assert "not_found_at_relay" not in page
     answer = manager.get(f"{BASE}/{draft.id}/recipients.csv")
-    rows = list(csv.reader(io.StringIO(answer.data.decode("utf-8-sig"))))
+    rows = list(csv.reader(io.StringIO(answer.data.decode("utf-8-sig")), delimiter=";"))
     assert rows[1][8] == sentence
 
 

@@ -182,7 +182,7 @@ class TestWriting:
         factories.custom_field(session, panel, "nota")
         session.execute(text("UPDATE contact SET fields = jsonb_build_object('nota', repeat('\"', 20000))"))
         session.commit()
-        answer = editor.post(f"{BASE}/vista-previa", data={"html": "{{ nota }}" * 450, "list_ids": people.id})
+        answer = editor.post(f"{BASE}/live-preview", data={"html": "{{ nota }}" * 450, "list_ids": people.id})
         assert answer.status_code == 200
         assert "pasaría de 2000000 bytes" in answer.text
         assert len(answer.text) < 5_000
