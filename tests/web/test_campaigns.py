@@ -436,11 +436,21 @@ class TestScheduling:
         ],
     )
     def test_time_that_can_not_be_is_refused_beside_the_field(self, manager, session, draft, at, sentence):
-        page = manager.post(f"{BASE}/{draft.id}/schedule", data={"at": at})
+        page = manager.post(f"{BASE}/{draft.id}/schedule", data={"at": at}, follow_redirects=True)
         assert page.status_code == 200
-        assert sentence in page.text
+        assert page.request.path.endswith(f"{BASE}/{draft.id}/review"), "an address that can be opened again"
+        assert page.text.count(sentence) == 2, "at the top and beside the field"
+        assert f'value="{at}"' in page.text
         session.expire_all()
         assert draft.status is CampaignStatus.DRAFT
+
+    def test_refused_time_is_told_once_and_about_its_campaign_only(self, manager, session, panel, draft):
+        other = factories.campaign(session, panel)
+        for looked_at in (draft, other):
+            manager.post(f"{BASE}/{draft.id}/schedule", data={"at": "2020-01-01T10:00"})
+            told = "Esa hora ya pasó" in manager.get(f"{BASE}/{looked_at.id}/review?whole=1").text
+            assert told is (looked_at is draft)
+            assert "Esa hora ya pasó" not in manager.get(f"{BASE}/{draft.id}/review?whole=1").text
 
     def test_hour_that_the_clocks_skip_is_refused_and_one_they_show_twice_is_the_first(self):
         with pytest.raises(campaigns.CampaignProblem, match="time_skipped"):

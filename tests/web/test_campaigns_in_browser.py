@@ -251,3 +251,22 @@ def test_no_page_scrolls_sideways_or_breaks_a_rule_of_accessibility(page, sessio
         page.wait_for_load_state("networkidle")
         assert objections(page) == [], path
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+@pytest.mark.parametrize("width", [360, 414, 1280])
+def test_refused_time_is_told_at_the_top_and_the_field_has_the_focus(page, draft, width):
+    page.set_viewport_size({"width": width, "height": 720})
+    page.goto(f"campaigns/{draft.id}/review")
+    page.fill("#at", "2020-01-01T10:00")
+    page.click("button:has-text('Programar')")
+    notice = page.get_by_role("alert").filter(has_text="La campaña no se programó")
+    notice.wait_for()
+    page.wait_for_function("() => document.activeElement.id === 'at'", timeout=3000)
+    shown = page.locator("#at").bounding_box()
+    assert shown["y"] >= 0 and shown["y"] + shown["height"] <= 720
+    assert shown["width"] >= 230, "a date and its time, in full"
+    assert page.input_value("#at") == "2020-01-01T10:00"
+    assert objections(page) == []
+    notice.get_by_role("link", name="Programar para").click()
+    assert page.reload().status == 200, "the address can be opened again"
+    assert not notice.is_visible()

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from babel.dates import get_timezone_location
-from flask import abort, flash, g, redirect, render_template, request, url_for
+from flask import abort, flash, g, redirect, render_template, request, session, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_login import current_user
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
 from app.current import current_settings
@@ -126,23 +127,22 @@ def proof_facts(campaign: Campaign) -> dict[str, object]:
 
 # Sending.
 
+MAX_TYPED = 40
+"""Characters of a time as it was typed: the session is a cookie."""
+
 
 @blueprint.get("/<int:campaign_id>/review")
 @requires(Role.EDITOR)
 def review(campaign_id: int) -> str | Response:
     campaign = get_or_404(Campaign, campaign_id)
-    if campaign.status in campaigns.WRITABLE and "whole" not in request.args and takes_long(db.session, campaign):
-        return render_template("campaigns/review_later.html", campaign=campaign)
-    return review_page(campaign, ScheduleForm(at=next_hour(datetime.now(UTC), g.panel.timezone)))
-
-
-def review_page(campaign: Campaign, form: ScheduleForm) -> str | Response:
     if campaign.status not in campaigns.WRITABLE:
         return redirect_to("show", campaign.id)
+    if "whole" not in request.args and takes_long(db.session, campaign):
+        return render_template("campaigns/review_later.html", campaign=campaign)
     return render_template(
         "campaigns/review.html",
         campaign=campaign,
-        form=form,
+        form=refused_time(campaign_id) or ScheduleForm(at=next_hour(datetime.now(UTC), g.panel.timezone)),
         review=make_review(db.session, current_settings(), campaign),
         zone=zone_name(),
     )
@@ -173,10 +173,30 @@ def schedule(campaign_id: int) -> str | Response:
     except CampaignProblem as problem:
         if problem.code not in ("past", "too_far", "time_skipped", "time_missing"):
             return refused(campaign_id, problem)
-        form.at.errors = [problem_sentence(problem)]
-        return review_page(get_or_404(Campaign, campaign_id), form)
+        return refuse_time(campaign_id, problem)
     flash(_("Programada para el %(at)s (%(zone)s).", at=when(at), zone=zone_name()), "success")
     return redirect_to("show", campaign_id)
+
+
+REFUSED_TIME = "refused_time"
+"""Key of the session: the campaign, the time as it was typed, and what is wrong with it; read once."""
+
+
+def refuse_time(campaign_id: int, problem: CampaignProblem) -> Response:
+    """Back to the review, which has an address that can be opened again. Whole at once, or the notice would come late."""
+    typed = request.form.get("at", "")[:MAX_TYPED]
+    session[REFUSED_TIME] = {"campaign_id": campaign_id, "at": typed, "sentence": problem_sentence(problem)}
+    return redirect(url_for("campaigns.review", campaign_id=campaign_id, whole=1))
+
+
+def refused_time(campaign_id: int) -> ScheduleForm | None:
+    """The form as it was typed and refused, where that has just happened to this campaign."""
+    refused = session.pop(REFUSED_TIME, None)
+    if not refused or refused["campaign_id"] != campaign_id:
+        return None
+    form = ScheduleForm(formdata=MultiDict({"at": refused["at"]}))
+    form.at.errors = [refused["sentence"]]
+    return form
 
 
 def zone_name() -> str:
