@@ -1,10 +1,11 @@
 """What the DNS shows of a sending domain now: its keys, and whether MX, SPF and DMARC stand there at all. The result stays
 with the domain, so that the list of domains says how each was found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 import dns.resolver
 
@@ -29,16 +30,46 @@ CHECKS: dict[str, Callable[[dns.resolver.Resolver, str], presence.PresenceCheck]
 }
 
 
-def check_domain(
-    session: AnySession, row: SendingDomain, resolver: dns.resolver.Resolver, *, now: datetime
-) -> DomainCheck:
-    """Asks, and keeps with the domain what was found. Commits."""
+def check_domain(session: AnySession, row: SendingDomain, resolver: dns.resolver.Resolver, *, now: datetime) -> None:
+    """Asks, and keeps with the domain what was found (``last_check``). Commits."""
     records = _check_records(row, resolver)
     keys = domains.check_keys(session, row, resolver)
     row.dns_states = _key_state(row, keys) | {code: check.status.value for code, check in records.items()}
+    row.dns_details = _storable(DomainCheck(keys=keys, records=records))
     row.dns_checked_at = now
     session.commit()
-    return DomainCheck(keys=keys, records=records)
+
+
+def last_check(row: SendingDomain) -> DomainCheck | None:
+    """What ``check_domain`` kept; None where nothing was asked yet."""
+    if not row.dns_details:
+        return None
+    return DomainCheck(
+        keys={int(key_id): _key_check(stored) for key_id, stored in row.dns_details["keys"].items()},
+        records={code: _presence_check(stored) for code, stored in row.dns_details["records"].items()},
+    )
+
+
+def _storable(check: DomainCheck) -> dict[str, Any]:
+    return {
+        "keys": {str(key_id): _fields(result) for key_id, result in check.keys.items()},
+        "records": {code: _fields(result) for code, result in check.records.items()},
+    }
+
+
+def _fields(result: dkim.KeyCheck | presence.PresenceCheck) -> dict[str, Any]:
+    """PostgreSQL keeps no NUL in JSON, and a stranger's TXT record may hold one."""
+    return asdict(result) | {"found": [text.replace("\0", "\N{REPLACEMENT CHARACTER}") for text in result.found]}
+
+
+def _key_check(stored: Mapping[str, Any]) -> dkim.KeyCheck:
+    return dkim.KeyCheck(**{**stored, "status": dkim.KeyStatus(stored["status"]), "found": tuple(stored["found"])})
+
+
+def _presence_check(stored: Mapping[str, Any]) -> presence.PresenceCheck:
+    return presence.PresenceCheck(
+        **{**stored, "status": presence.Presence(stored["status"]), "found": tuple(stored["found"])}
+    )
 
 
 def _check_records(row: SendingDomain, resolver: dns.resolver.Resolver) -> dict[str, presence.PresenceCheck]:

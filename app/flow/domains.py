@@ -117,7 +117,7 @@ def update_domain(
     if not is_under_allowed_suffix(return_path, settings):
         raise DomainProblem("return_path_suffix", names=settings.suffixes)
     if return_path != row.return_path_domain:
-        row.dns_states, row.dns_checked_at = {}, None  # What was found is about another name.
+        row.dns_states, row.dns_details, row.dns_checked_at = {}, {}, None  # What was found is about another name.
     row.return_path_domain, row.tracking_url = return_path, checked_tracking_url(tracking_url)
     session.commit()
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import ForeignKey, LargeBinary, String, UniqueConstraint, false, func, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -29,6 +30,8 @@ class SendingDomain(Model):
     dns_states: Mapped[dict[str, str]] = mapped_column(JSONB, default=dict, server_default=text("'{}'"))
     """What the last check found, by kind of record (``dkim``, ``return_path_mx``, ``return_path_spf``, ``dmarc``): a
     ``KeyStatus`` or ``Presence`` of ``dns_tools``."""
+    dns_details: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default=text("'{}'"))
+    """The same in full, as ``app.flow.domain_checks`` writes and reads it."""
     dns_checked_at: Mapped[datetime | None] = mapped_column(Timestamp)
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
 

@@ -247,6 +247,7 @@ def upgrade():
     sa.Column('return_path_domain', sa.String(length=253), nullable=False),
     sa.Column('tracking_url', sa.String(length=300), nullable=True),
     sa.Column('dns_states', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+    sa.Column('dns_details', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
     sa.Column('dns_checked_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.ForeignKeyConstraint(['panel_id'], ['panel.id'], name=op.f('fk_sending_domain_panel_id')),

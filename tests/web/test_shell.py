@@ -410,14 +410,16 @@ def test_checking_asks_the_dns(client, app, session, settings, alice, panel, nam
     app.extensions["settings"] = replace(settings, dns_servers=f"127.0.0.1:{port}")
     row = domains.add_domain(session, settings, panel.id, "boletin.example.gob.pe")
     log_in(client, alice)
-    assert "Todavía no está en el DNS" in submit(client, f"/p/empleo/domains/{row.id}/check").text
+    assert (
+        "Todavía no está en el DNS" in submit(client, f"/p/empleo/domains/{row.id}/check", follow_redirects=True).text
+    )
     name_server.zone = {f"{row.dkim_keys[0].selector}._domainkey.{row.domain}": [PAIR.public_record]}
-    assert "Publicada y correcta" in submit(client, f"/p/empleo/domains/{row.id}/check").text
+    assert "Publicada y correcta" in submit(client, f"/p/empleo/domains/{row.id}/check", follow_redirects=True).text
     session.expire_all()
     assert row.dkim_keys[0].is_published
     checked_at = row.dkim_keys[0].checked_at
     app.extensions["settings"] = replace(settings, dns_servers="127.0.0.1:1")
-    assert "no respondieron" in submit(client, f"/p/empleo/domains/{row.id}/check").text
+    assert "no respondieron" in submit(client, f"/p/empleo/domains/{row.id}/check", follow_redirects=True).text
     session.expire_all()
     assert row.dkim_keys[0].is_published, "silent name servers say nothing about a record"
     assert row.dkim_keys[0].checked_at == checked_at
@@ -441,14 +443,38 @@ def test_list_of_domains_shows_what_the_last_check_found(client, app, session, s
         row.return_path_domain: ["v=spf1 mx", "v=spf1 a"],
         f"_dmarc.{row.domain}": ["v=DMARC1; p=none"],
     }
-    page = submit(client, f"/p/empleo/domains/{row.id}/check").text
+    page = submit(client, f"/p/empleo/domains/{row.id}/check", follow_redirects=True).text
     assert "v=DMARC1; p=none" in page and "Hay más de uno" in page
     text = client.get("/p/empleo/domains").text
     for state in ("DKIM: con problemas", "MX: falta", "SPF: con problemas", "DMARC: publicado", "Comprobado hace"):
         assert state in text
-    assert "DMARC: publicado" in client.get(f"/p/empleo/domains/{row.id}").text
+    page = client.get(f"/p/empleo/domains/{row.id}").text
+    assert "DMARC: publicado" in page
+    assert "v=DMARC1; p=none" in page and "Hay más de uno" in page, "the details stay with the domain"
     submit(client, f"/p/empleo/domains/{row.id}", {"return_path_domain": "vuelta.example.gob.pe"})
     assert "Sin comprobar" in client.get("/p/empleo/domains").text
+
+
+def test_check_leads_to_the_domains_page_whatever_a_record_holds(
+    client,
+    app,
+    session,
+    settings,
+    alice,
+    panel,
+    name_server,  # noqa: F811
+):
+    from dataclasses import replace
+
+    app.extensions["settings"] = replace(settings, dns_servers=f"127.0.0.1:{name_server.server_address[1]}")
+    row = domains.add_domain(session, settings, panel.id, "boletin.example.gob.pe")
+    log_in(client, alice)
+    name_server.zone = {f"_dmarc.{row.domain}": ["v=DMARC1; p=none; rua=\0<b>"]}
+    answer = submit(client, f"/p/empleo/domains/{row.id}/check")
+    assert (answer.status_code, answer.location) == (303, f"/p/empleo/domains/{row.id}")
+    assert "rua=\N{REPLACEMENT CHARACTER}&lt;b&gt;" in client.get(answer.location).text
+    submit(client, f"/p/empleo/domains/{row.id}", {"return_path_domain": "vuelta.example.gob.pe"})
+    assert "\N{REPLACEMENT CHARACTER}" not in client.get(answer.location).text, "what was found is about another name"
 
 
 @pytest.mark.parametrize("state", [*KeyStatus, *Presence])

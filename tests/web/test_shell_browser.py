@@ -147,6 +147,11 @@ def test_domains_and_their_last_check_fit_and_are_accessible(page, session, inst
             "return_path_spf": "several",
             "dmarc": "unreachable",
         }
+        asked = {"name": row.domain, "found": ["v=spf1 a", "v=spf1 mx"], "detail": ""}
+        row.dns_details = {
+            "keys": {str(key.id): asked | {"status": "different", "testing": True} for key in row.dkim_keys},
+            "records": {"return_path_spf": asked | {"status": "several"}, "dmarc": asked | {"status": "missing"}},
+        }
         row.dns_checked_at = datetime.now(UTC)
     session.commit()
     enter(page)

@@ -91,11 +91,13 @@ def update(domain_id: int) -> Answer:
 
 @blueprint.post("/<int:domain_id>/check")
 @requires(Role.EDITOR)
-def check(domain_id: int) -> str:
-    """Asks the DNS for the records, now."""
+def check(domain_id: int) -> AnyResponse:
+    """Asks the DNS for the records, now; the domain's page shows what the last check found."""
     row = get_or_404(SendingDomain, domain_id)
     resolver = domains.make_resolver(current_settings())
-    return domain_page(row, check=domain_checks.check_domain(db.session, row, resolver, now=datetime.now(UTC)))
+    domain_checks.check_domain(db.session, row, resolver, now=datetime.now(UTC))
+    flash(_("Se acaba de preguntar al DNS. Esto es lo que respondió:"), "info")
+    return redirect(url_for("domains.show", domain_id=domain_id), 303)
 
 
 @blueprint.post("/<int:domain_id>/delete")
@@ -116,6 +118,7 @@ def domain_page(row: SendingDomain, **shown: object) -> str:
     return render_template(
         "domains/show.html",
         row=row,
+        check=domain_checks.last_check(row),
         records=domains.records_to_publish(current_settings(), current_panel, row),
         **{"form": DomainForm(formdata=None, obj=row), **shown},
     )
