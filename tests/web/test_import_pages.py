@@ -250,20 +250,27 @@ def test_nothing_is_stored_for_people_who_may_not_upload(client, session, settin
 
 
 @pytest.mark.parametrize(
-    ("changed", "sentence"),
+    ("changed", "sentence", "field"),
     [
-        ({"column_0": "skip"}, "Ninguna columna está marcada como correo."),
-        ({"column_1": "email"}, "Las columnas 1 y 2 están marcadas como correo."),
-        ({"key_2": "nombre"}, "La clave «nombre» de la columna 3 no sirve"),
-        ({"list_id": "", "list_name": ""}, "Elija la lista"),
-        ({"list_id": "999"}, "Elija la lista"),
+        ({"column_0": "skip"}, "Ninguna columna está marcada como correo.", "column_0"),
+        ({"column_1": "email"}, "Las columnas 1 y 2 están marcadas como correo.", "column_1"),
+        ({"column_1": "new", "key_1": "region"}, "Las columnas 2 y 3 van al mismo campo", "column_2"),
+        ({"key_2": "nombre"}, "La clave «nombre» de la columna 3 no sirve", "key_2"),
+        ({"list_id": "", "list_name": ""}, "Elija la lista", "list_id"),
+        ({"list_id": "999"}, "Elija la lista", "list_id"),
+        ({"list_name": " "}, "Elija la lista", "list_name"),
+        ({"list_name": "x" * 101}, "tiene más de 100 caracteres", "list_name"),
     ],
 )
-def test_a_wrong_mapping_is_shown_again_with_its_sentence(session, person, changed, sentence):
+def test_a_wrong_mapping_is_shown_again_with_its_sentence_and_leads_to_the_field(
+    session, person, changed, sentence, field
+):
     job = uploaded(session, person)
     response = person.post(f"/imports/{job.id}/mapping", {**CHOICES, **changed})
     assert response.status_code == 422
-    assert sentence in text_of(response)
+    assert text_of(response).count(sentence) == 2, "at the top and beside the field"
+    assert f'<a class="alert-link" href="#{field}">' in response.text
+    assert re.findall(r'<(?:select|input)[^>]* id="(\w+)"[^>]* autofocus', response.text) == [field]
     session.refresh(job)
     assert job.status is ImportStatus.UPLOADED
 

@@ -19,7 +19,7 @@ from app.flow.importing.read import DELIMITERS
 from app.flow.importing.sniff import Sniffed
 from app.models import Import, ImportRow, ImportStatus, Role, RowOutcome
 from app.web.contacts.csv_answer import csv_answer
-from app.web.contacts.mapping_form import columns_of, mapping_from, target_from
+from app.web.contacts.mapping_form import columns_of, faulty_field, mapping_from, target_from
 from app.web.contacts.uploading import take_upload
 from app.web.contacts.wording import TEMPLATE_WORDS, file_problem, row_problem
 from app.web.paging import page_by_key
@@ -133,6 +133,7 @@ def _mapping_page(
         fields=fields,
         lists=lists.choices(db.session, current_panel.id),
         problem=problem,
+        faulty=faulty_field(problem, request.form) if problem and seen else None,
         encodings=ENCODINGS,
         delimiters=DELIMITERS,
         tried={"encoding": request.values.get("encoding"), "delimiter": request.values.get("delimiter")},

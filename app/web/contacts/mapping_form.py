@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.flow.importing.guess import EMAIL, FIELD_PREFIX, NAME, SKIP, propose_key
+from app.flow.importing.problems import FileProblem, ImportProblem
 from app.flow.importing.sniff import Sniffed, visible
 from app.models import CustomField
 
@@ -69,3 +70,25 @@ def target_from(form: Mapping[str, str]) -> tuple[int | None, str | None]:
     """The id of the chosen list, or the name of the new one."""
     chosen = form.get("list_id", "")
     return (int(chosen), None) if chosen.isdecimal() and len(chosen) < 10 else (None, form.get("list_name"))
+
+
+OF_A_COLUMN = {
+    FileProblem.SEVERAL_EMAIL_COLUMNS,
+    FileProblem.SEVERAL_NAME_COLUMNS,
+    FileProblem.FIELD_TWICE,
+    FileProblem.FIELD_EXISTS,
+}
+OF_THE_LIST = {FileProblem.NO_LIST, FileProblem.LIST_NAME_TOO_LONG, FileProblem.LIST_ARCHIVED}
+
+
+def faulty_field(problem: ImportProblem, form: Mapping[str, str]) -> str | None:
+    """The id of the field where a refused mapping can be mended; None where the file itself is at fault."""
+    if problem.code in OF_THE_LIST:
+        return "list_name" if form.get("list_id") == NEW_LIST else "list_id"
+    if problem.code is FileProblem.NO_EMAIL_COLUMN:
+        return "column_0"
+    if problem.code is FileProblem.BAD_FIELD_KEY:
+        return f"key_{problem.details['column'] - 1}"
+    if problem.code in OF_A_COLUMN:
+        return f"column_{problem.details['column'] - 1}"
+    return None
