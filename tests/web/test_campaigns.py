@@ -548,6 +548,22 @@ class TestWatching:
         detail = manager.get(f"{BASE}/{running.id}/report/detail").text
         assert "Aperturas y clics en el tiempo" in detail
 
+    def test_one_of_each_is_told_in_the_singular(self, manager, session, running):
+        now = datetime.now(UTC)
+        session.add(
+            Engagement(
+                frozen_on=running.frozen_on, campaign_id=running.id, seq=2, opens=1, clicks=1,
+                first_open_at=now, first_click_at=now, unsubscribed_at=now,
+            )
+        )  # fmt: skip
+        running.started_at, running.finished_at = now - timedelta(minutes=2), now
+        session.commit()
+        assert "1 abrió, 1 hizo clic, 1 se dio de baja" in manager.get(f"{BASE}/{running.id}").text
+        page = manager.get(f"{BASE}/{running.id}/report").text
+        assert "los aceptados · 1 apertura<" in page
+        assert "los aceptados · 1 clic<" in page
+        assert "(duró 2 minutos)" in page
+
     def test_one_recipient_shows_all_that_happened_in_order(self, manager, session, panel, running):
         session.execute(
             text(
