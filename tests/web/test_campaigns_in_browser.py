@@ -272,3 +272,28 @@ def test_refused_time_is_told_at_the_top_and_the_field_has_the_focus(page, draft
     notice.get_by_role("link", name="Programar para").click()
     assert page.reload().status == 200, "the address can be opened again"
     assert not notice.is_visible()
+
+
+def test_tabs_of_a_phone_say_that_there_are_more_and_show_the_one_that_is_open(page, session, draft):
+    ledger.freeze(session, draft, ["planned"] * 8)
+    page.set_viewport_size({"width": 360, "height": 720})
+    tabs = page.locator("#campaign-tabs")
+    for step in ("", "/report", "/recipients", "/preview"):
+        page.goto(f"campaigns/{draft.id}{step}")
+        page.wait_for_load_state("load")
+        assert tabs.evaluate("e => e.scrollWidth > e.clientWidth"), "else this test sees nothing"
+        assert "gradient" in tabs.evaluate("e => getComputedStyle(e).backgroundImage")
+        row, open_one = tabs.bounding_box(), page.locator("#campaign-tabs .active").bounding_box()
+        assert row["x"] - 1 <= open_one["x"] <= row["x"] + row["width"] - open_one["width"] + 1
+        assert page.evaluate("scrollY") == 0, "the page itself stays where it begins"
+
+
+def test_tabs_stay_where_a_person_moved_them_while_the_page_follows_the_sending(page, session, draft):
+    ledger.freeze(session, draft, ["planned"] * 8)
+    page.set_viewport_size({"width": 360, "height": 720})
+    page.goto(f"campaigns/{draft.id}")
+    page.wait_for_load_state("load")
+    page.locator("#campaign-tabs").evaluate("e => { e.scrollLeft = 40; e.dataset.old = 'yes' }")
+    page.locator("#campaign-tabs:not([data-old])").wait_for(timeout=6000)
+    page.wait_for_timeout(200)
+    assert page.locator("#campaign-tabs").evaluate("e => e.scrollLeft") == 40

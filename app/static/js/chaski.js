@@ -95,6 +95,17 @@ window.addEventListener("load", markScrollers);
 window.addEventListener("resize", markScrollers);
 document.addEventListener("htmx:afterSwap", markScrollers);
 
+// Of tabs that don't fit the screen, the one that is open is in sight. Only the row moves, never the page; and when a live
+// page brings the tabs again, they stay where the person has moved them.
+const tabs = () => document.getElementById("campaign-tabs");
+let tabsAt = 0;
+window.addEventListener("load", () => {
+  const open = tabs()?.querySelector(".active");
+  if (open) tabs().scrollLeft = open.offsetLeft - (tabs().clientWidth - open.offsetWidth) / 2;
+});
+document.addEventListener("htmx:oobBeforeSwap", () => { tabsAt = tabs()?.scrollLeft ?? 0; });
+document.addEventListener("htmx:oobAfterSwap", () => { if (tabs()) tabs().scrollLeft = tabsAt; });
+
 // A mail's frame, as wide as a computer or a phone.
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-preview-width]");
