@@ -125,6 +125,39 @@ def test_the_menu_opens_on_a_phone_and_the_panel_stays_in_sight(page, installati
     assert box["y"] >= 0
 
 
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1280, 480), (360, 720)])
+def test_who_one_is_and_the_way_out_are_always_in_sight(page, installation, width, height):
+    enter(page)
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto("/relays")
+    page.goto("/p/empleo/")
+    for own in (page.locator(".navbar-account").get_by_role("link"), page.get_by_role("button", name="Salir")):
+        box = own.bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= height
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width
+        assert own.evaluate(  # Nothing lies over it.
+            "e => { const r = e.getBoundingClientRect();"
+            " return e.contains(document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2)) }"
+        )
+    page.evaluate(AXE.read_text())
+    assert page.evaluate("axe.run()")["violations"] == []
+    page.get_by_role("button", name="Salir").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/login*")
+
+
+def test_menu_that_scrolls_says_so_and_shows_the_pages_own_item(page, installation):
+    enter(page)
+    page.set_viewport_size({"width": 1280, "height": 600})
+    page.goto("/p/empleo/settings")
+    page.wait_for_load_state("load")
+    menu = page.locator("#menu")
+    assert menu.evaluate("e => e.scrollHeight > e.clientHeight"), "else this test sees nothing"
+    assert "gradient" in menu.evaluate("e => getComputedStyle(e).backgroundImage")
+    own, frame = menu.locator("[aria-current]").bounding_box(), menu.bounding_box()
+    assert frame["y"] <= own["y"] and own["y"] + own["height"] <= frame["y"] + frame["height"]
+
+
 def test_the_practice_banner_breaks_its_lines_on_a_phone_instead_of_scrolling(page, installation):
     enter(page, "alice@example.pe")
     page.set_viewport_size({"width": 360, "height": 760})

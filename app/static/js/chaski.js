@@ -106,6 +106,13 @@ window.addEventListener("load", () => {
 document.addEventListener("htmx:oobBeforeSwap", () => { tabsAt = tabs()?.scrollLeft ?? 0; });
 document.addEventListener("htmx:oobAfterSwap", () => { if (tabs()) tabs().scrollLeft = tabsAt; });
 
+// Nor is the page's own item of the menu out of sight.
+window.addEventListener("load", () => {
+  const menu = document.getElementById("menu");
+  const own = menu?.querySelector("[aria-current]");
+  if (own) menu.scrollTop += Math.max(0, own.getBoundingClientRect().bottom - menu.getBoundingClientRect().bottom + 8);
+});
+
 // A mail's frame, as wide as a computer or a phone.
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-preview-width]");
