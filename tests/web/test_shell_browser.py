@@ -9,7 +9,16 @@ from sqlalchemy import select
 from werkzeug.serving import make_server
 
 from app.flow import accounts, domains
-from app.models import CampaignStatus, Panel, PanelMode, Relay, RelaySecurity, SendingDomain
+from app.models import (
+    CampaignStatus,
+    Contact,
+    Panel,
+    PanelMode,
+    Relay,
+    RelaySecurity,
+    SendingDomain,
+    SubscriptionStatus,
+)
 from tests import factories
 from tests.factories import PASSWORD
 from tests.pages import FreshClient
@@ -156,6 +165,25 @@ def test_menu_that_scrolls_says_so_and_shows_the_pages_own_item(page, installati
     assert "gradient" in menu.evaluate("e => getComputedStyle(e).backgroundImage")
     own, frame = menu.locator("[aria-current]").bounding_box(), menu.bounding_box()
     assert frame["y"] <= own["y"] and own["y"] + own["height"] <= frame["y"] + frame["height"]
+
+
+def test_buttons_of_a_persons_row_keep_their_words_whole_on_a_phone(page, session, panel, installation):
+    feria = factories.mailing_list(session, panel)
+    long_name = factories.mailing_list(session, panel, "Personas inscritas en la feria de noviembre")
+    person = factories.contact(session, panel, "ana.con.una.direccion.larga@example.pe", feria, name="Ana Ñahui")
+    factories.contact(session, panel, "ida@example.pe", long_name, status=SubscriptionStatus.UNSUBSCRIBED)
+    gone = session.scalar(select(Contact).where(Contact.email == "ida@example.pe"))
+    enter(page)
+    page.set_viewport_size({"width": 360, "height": 760})
+    for path, words in (
+        (f"/p/empleo/lists/{feria.id}", "Dar de baja"),
+        (f"/p/empleo/contacts/{person.id}", "Dar de baja"),
+        (f"/p/empleo/contacts/{gone.id}", "Nuevo consentimiento"),
+    ):
+        page.goto(path)
+        button = page.locator("td .btn", has_text=words)
+        assert button.evaluate("e => e.getBoundingClientRect().height") < 40, f"{path}: more than one line"
+        assert button.evaluate("e => e.scrollWidth <= e.clientWidth"), f"{path}: cut"
 
 
 def test_the_practice_banner_breaks_its_lines_on_a_phone_instead_of_scrolling(page, installation):
