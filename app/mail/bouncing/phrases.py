@@ -1,0 +1,96 @@
+"""Rules as data: phrases compiled from `rules/*.toml`, and the text made ready to be searched.
+
+A phrase becomes a plain substring, or, where it has a wildcard, a regular expression whose gaps are bounded, so no
+text can make it slow. The files belong to the program; a mistake in one fails when the program starts.
+"""
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from app.mail.bouncing.kinds import Reason
+
+MAX_SEARCHED = 6000  # characters; what explains a failure stands at the beginning
+_GAP = ".{0,80}"
+_DIGITS = re.compile(r"\\\{([\d\\-]+)\\\}")
+_SPECIAL = re.compile(r"[*|]|\{[\d-]+\}")
+_QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "\xa0": " ", "´": "'"})
+_BLANKS = re.compile(r"\s+")
+# An address or a host's name has words of its own ("antispam.example", "unknown@…") that say nothing about the failure.
+_ADDRESS = re.compile(r"[^\s<>()\[\]\",;:@]{1,100}@[\w.-]{1,255}")
+_HOST = re.compile(r"\bhost [\w.-]{1,255} ?\[[^\]\s]{1,60}\](?::\d{1,5})?")
+_POSTFIX_PREFIX = re.compile(r"\bdelivery temporarily suspended:")
+
+Test = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    reason: Reason
+    fits: Test
+    hosts: tuple[str, ...]
+    source: str
+
+
+def searchable(text: str) -> str:
+    """Lower case, single blanks, plain quotes, without accents, addresses and host names; bounded."""
+    plain = _BLANKS.sub(" ", without_accents(text[: 2 * MAX_SEARCHED].translate(_QUOTES))).lower()
+    bare = _HOST.sub("host", _ADDRESS.sub("@", plain[:MAX_SEARCHED]))
+    return f" {_POSTFIX_PREFIX.sub('', bare)} "
+
+
+def without_accents(text: str) -> str:
+    """Systems send "dépassé" and "depasse"; both are searched as the second."""
+    if text.isascii():
+        return text
+    return "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+
+
+@cache
+def load(name: str) -> dict[str, Any]:
+    source = files("app.mail.bouncing").joinpath("rules", f"{name}.toml").read_text(encoding="utf-8")
+    return tomllib.loads(source)
+
+
+@cache
+def rules(name: str) -> tuple[Rule, ...]:
+    """The reasons' rules of one file, in their order."""
+    return tuple(
+        Rule(Reason(row["reason"]), any_of(row["any"]), tuple(row.get("host", ())), row["source"])
+        for row in load(name)["rule"]
+    )
+
+
+@cache
+def phrases(name: str, table: str) -> Test:
+    """The test of one phrase list, such as `bodies` `[delayed]`."""
+    return any_of(load(name)[table]["any"])
+
+
+def any_of(sources: Iterable[str]) -> Test:
+    """A test whether one of the phrases is in a searchable text."""
+    listed = [without_accents(source) for source in sources]
+    plain = tuple(phrase for phrase in listed if not _SPECIAL.search(phrase))
+    wild = tuple((_longest_piece(phrase), _compiled(phrase)) for phrase in listed if _SPECIAL.search(phrase))
+
+    def fits(text: str) -> bool:
+        if any(phrase in text for phrase in plain):
+            return True
+        return any(piece in text and finds(text) is not None for piece, finds in wild)
+
+    return fits
+
+
+def _longest_piece(phrase: str) -> str:
+    return max(_SPECIAL.split(phrase), key=len)
+
+
+def _compiled(phrase: str) -> Callable[[str], re.Match[str] | None]:
+    escaped = _DIGITS.sub(lambda found: f"[{found[1].replace(chr(92), '')}]", re.escape(phrase))
+    escaped = escaped.replace(re.escape("*"), _GAP).replace(re.escape("|"), r"\b")
+    return re.compile(escaped).search
