@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from app.mail.bouncing.answers import is_declared, read_answer
+from app.mail.bouncing.answers import is_challenge, is_declared, read_answer
 from app.mail.bouncing.complaints import read_complaints
 from app.mail.bouncing.judging import judge
 from app.mail.bouncing.kinds import MAX_DIAGNOSTIC, Feedback, Kind, Reason, kind_of_failure
@@ -48,8 +48,10 @@ def classify_reply_text(code: int, text: str) -> tuple[Kind, Reason]:
 def _classify(raw: bytes, depth: int) -> list[Feedback]:
     letter = read_letter(raw)
     narrative = read_narrative(letter)
-    found = read_complaints(letter) or read_reports(letter, narrative)
-    if not found and is_declared(letter):
+    found = read_complaints(letter)
+    if not found and not is_challenge(narrative):
+        found = read_reports(letter, narrative)
+    if not found and (is_declared(letter) or is_challenge(narrative)):
         found = read_answer(letter, narrative)
     return (
         found

@@ -3,7 +3,9 @@
 import re
 
 # Deliberately wide: an address that a host complains about may be one that no standard allows.
-_ADDRESS = re.compile(r"(?:\"[^\"\n]{1,64}\"|[^\s<>()\[\]\",;:@'*`«»]{1,100})@\[?[\w](?:[\w.-]{0,250}\w)?\]?")
+_ADDRESS = re.compile(
+    r"(?:\"[^\"\n]{1,64}\"|[^\s<>()\[\]\",;:@'*`«»：，；。（）【】「」、=]{1,100})@(?:\[[\w.:-]{1,250}\]|\w(?:[\w.-]{0,250}\w)?)"
+)
 _TYPED = re.compile(r"^\s*[\w-]{1,30}\s*;")
 _ROLES = frozenset({"postmaster", "mailer-daemon", "mailerdaemon", "abuse", "hostmaster", "noc"})
 
@@ -20,7 +22,8 @@ def first_address(text: str) -> str:
 def typed_address(value: str) -> str:
     """The address of a field such as Final-Recipient (RFC 3464 §2.3.2): "rfc822; a@b", "LOCAL;<a@b>", or bare."""
     bare = _TYPED.sub("", value[:2000])
-    return first_address(bare.replace("RFC822:", " ").replace("rfc822:", " ").replace("SMTP:", " ")) or ""
+    plain = bare.replace("RFC822:", " ").replace("rfc822:", " ").replace("SMTP:", " ")
+    return first_address(plain) or next((word.strip("<>") for word in plain.split() if "@" in word), "")
 
 
 def is_role(address: str) -> bool:

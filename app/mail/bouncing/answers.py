@@ -14,10 +14,16 @@ def is_declared(letter: Letter) -> bool:
     return _by_headers(letter) or phrases("answers", "subject")(searchable(letter.header("subject")))
 
 
+def is_challenge(narrative: Narrative) -> bool:
+    """The recipient's filter wants the sender to prove something, even where it calls that a failed delivery."""
+    return phrases("answers", "challenge")(searchable(narrative.text))
+
+
 def read_answer(letter: Letter, narrative: Narrative) -> list[Feedback]:
     """The answer of whom the letter is from, by its headers, its subject or its words; empty where it is none."""
     is_answer = (
         _by_headers(letter)
+        or is_challenge(narrative)
         or phrases("answers", "subject")(searchable(letter.header("subject")))
         or phrases("answers", "text")(searchable(narrative.text))
     )

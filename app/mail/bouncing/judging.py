@@ -15,18 +15,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.mail.bouncing.kinds import Reason
-from app.mail.bouncing.phrases import load, rules, searchable
+from app.mail.bouncing.phrases import Rule, load, rules, searchable
 
 _ENHANCED = re.compile(r"(?<![\d.])([245])\.(\d{1,2})\.(\d{1,3})(?!\.?\d)")
-_BASIC = re.compile(r"(?<![\w.:/\[])([45]\d\d)(?=[\s:#)\]\"'-]|$)")
+_BASIC = re.compile(r"(?<![\w.:/])([45]\d\d)(?=[\s:#)\]\"'-]|$)")
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """`is_certain`: known words or an exact code said it, and looking further could only make it worse."""
+    """`is_certain`: known words or an exact code said it, and looking further could only make it worse.
+    `is_worded`: at least words that mean something; else it is a guess by a vague code."""
 
     reason: Reason
     is_certain: bool
+    is_worded: bool
 
 
 def judge(text: str, status: str = "", hosts: str = "") -> Judgement:
@@ -46,16 +48,19 @@ def judge(text: str, status: str = "", hosts: str = "") -> Judgement:
         _named(load("codes")["basic"], code),
     ):
         if reason:
-            return Judgement(reason, True)
-    return Judgement(_uncertain(words, text, status, code), False)
+            return Judgement(reason, True, True)
+    rule = _rule("weak", words, "")
+    if rule and not rule.is_generic:
+        return Judgement(rule.reason, False, True)
+    return Judgement(_guess(words, text, status, code, rule), False, False)
 
 
-def _uncertain(words: str, text: str, status: str, code: str) -> Reason:
+def _guess(words: str, text: str, status: str, code: str, generic: Rule | None) -> Reason:
     codes = load("codes")
     vague = next((found for each in enhanced_codes(text, status) if (found := _by_code(codes["vague"], each))), None)
     return (
-        _by_rules("weak", words, "")
-        or vague
+        vague
+        or (generic.reason if generic else None)
         or _named(codes["basic_last"], code)
         or _named(codes["command"], refused_command(words) if code.startswith("5") else "")
         or Reason.UNKNOWN
@@ -80,6 +85,17 @@ def basic_code(text: str) -> str:
     return found[1] if found else ""
 
 
+def framed_by(text: str) -> Reason | None:
+    """The reason that a notice gives in a sentence of its own, whatever reply it quotes."""
+    return _by_rules("frames", searchable(text), "")
+
+
+def from_reply(text: str) -> str:
+    """The text from the first reply code on, or nothing where none is quoted."""
+    found = _BASIC.search(text[:4000])
+    return text[found.start() :] if found else ""
+
+
 def refused_command(words: str) -> str:
     """The SMTP command that the other system refused, as far as the text tells."""
     table: dict[str, list[str]] = load("codes")["command_signs"]
@@ -87,7 +103,12 @@ def refused_command(words: str) -> str:
 
 
 def _by_rules(name: str, words: str, hosts: str) -> Reason | None:
-    return next((rule.reason for rule in rules(name) if _is_there(rule.hosts, hosts) and rule.fits(words)), None)
+    found = _rule(name, words, hosts)
+    return found.reason if found else None
+
+
+def _rule(name: str, words: str, hosts: str) -> Rule | None:
+    return next((rule for rule in rules(name) if _is_there(rule.hosts, hosts) and rule.fits(words)), None)
 
 
 def _is_there(wanted: tuple[str, ...], hosts: str) -> bool:

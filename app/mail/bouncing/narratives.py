@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.mail.bouncing.addresses import addresses_in, first_address, is_role
-from app.mail.bouncing.judging import Judgement, best_status, judge
+from app.mail.bouncing.judging import Judgement, best_status, framed_by, from_reply, judge
 from app.mail.bouncing.kinds import MAX_DIAGNOSTIC, Feedback, Kind, Reason, kind_of_failure
 from app.mail.bouncing.phrases import load, phrases, searchable
 from app.mail.bouncing.reading import Letter
@@ -29,6 +29,11 @@ _LABEL = re.compile(
     r"\s{0,12}(?:to|recipient|recipients|rcpt to|recipient address|addressed to|original address|failed recipient"
     r"|destinatario|destinatário|para|an|empfänger|à|destinataire|e-?mail|address|user|could not be delivered to"
     r"|>>> rcpt to|<<< \d{3}|sent <<< rcpt to|email address|the following address)\W{0,6}",
+    re.IGNORECASE,
+)
+_HEADER_LINE = re.compile(
+    r"(?:from|to|cc|subject|date|message-id|received|mime-version|return-path|content-type|reply-to|sender|x-[\w-]{1,40})"
+    r":(?: |$)",
     re.IGNORECASE,
 )
 _CODE_BEFORE = re.compile(r"\W{0,6}\d{3}[ -]")
@@ -74,7 +79,11 @@ def tell_of_failure(letter: Letter, narrative: Narrative) -> list[Feedback]:
 def comes_from_a_machine(letter: Letter) -> bool:
     """From a mailer's own address, or about an address that it names in a header."""
     sender = f"{letter.header('from')} {letter.header('sender')} {letter.header('return-path')}".lower()
-    return phrases("bodies", "sender")(sender) or bool(letter.header("x-failed-recipients"))
+    return (
+        letter.header("from").strip() == "<>"
+        or phrases("bodies", "sender")(sender)
+        or bool(letter.header("x-failed-recipients"))
+    )
 
 
 def _is_notice(letter: Letter, words: str) -> bool:
@@ -110,11 +119,15 @@ def _feedback(recipient: str, about: str, whole: str, outcome: Kind | None) -> F
 
 
 def _judged(about: str, whole: str, domain: str) -> Judgement:
-    near = judge(about, "", domain)
-    if near.is_certain:
-        return near
-    far = judge(whole, "", domain)
-    return far if far.is_certain or near.reason == Reason.UNKNOWN else near
+    """By the other system's reply where one is quoted, then by the words near the address, then by the whole."""
+    framed = framed_by(whole)
+    if framed:
+        return Judgement(framed, True, True)
+    tries = [judge(text, "", domain) for text in (from_reply(about), about, whole) if text]
+    certain = (each for each in tries if each.is_certain)
+    worded = (each for each in tries if each.is_worded)
+    guessed = (each for each in tries if each.reason != Reason.UNKNOWN)
+    return next(certain, None) or next(worded, None) or next(guessed, None) or Judgement(Reason.UNKNOWN, False, False)
 
 
 def _failed_recipients(letter: Letter, narrative: Narrative) -> dict[str, str]:
@@ -145,7 +158,8 @@ def _before_original(lines: list[str]) -> list[str]:
     markers = tuple(load("bodies")["original"]["any"])
     for number, line in enumerate(lines):
         start = line.strip().lower()
-        if start.startswith(markers) and any(_says_something(before) for before in lines[:number]):
+        is_marker = start.startswith(markers) or all(_HEADER_LINE.match(each) for each in lines[number : number + 3])
+        if is_marker and any(_says_something(before) for before in lines[:number]):
             return lines[:number]
     return lines
 

@@ -34,6 +34,7 @@ class Rule:
     reason: Reason
     fits: Test
     hosts: tuple[str, ...]
+    is_generic: bool
     source: str
 
 
@@ -61,7 +62,13 @@ def load(name: str) -> dict[str, Any]:
 def rules(name: str) -> tuple[Rule, ...]:
     """The reasons' rules of one file, in their order."""
     return tuple(
-        Rule(Reason(row["reason"]), any_of(row["any"]), tuple(row.get("host", ())), row["source"])
+        Rule(
+            Reason(row["reason"]),
+            any_of(row["any"]),
+            tuple(row.get("host", ())),
+            row.get("generic", False),
+            row["source"],
+        )
         for row in load(name)["rule"]
     )
 
@@ -92,5 +99,7 @@ def _longest_piece(phrase: str) -> str:
 
 def _compiled(phrase: str) -> Callable[[str], re.Match[str] | None]:
     escaped = _DIGITS.sub(lambda found: f"[{found[1].replace(chr(92), '')}]", re.escape(phrase))
-    escaped = escaped.replace(re.escape("*"), _GAP).replace(re.escape("|"), r"\b")
+    escaped = (
+        escaped.replace(re.escape(" * "), f"(?: {_GAP})? ").replace(re.escape("*"), _GAP).replace(re.escape("|"), r"\b")
+    )
     return re.compile(escaped).search

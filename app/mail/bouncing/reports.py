@@ -135,11 +135,13 @@ def _judgement(group: _Group, status: str, diagnostic: str, told: str, recipient
     hosts = f"{group.fields.get('remote-mta', '')} {recipient.partition('@')[2]}".lower()[:500]
     comment = group.fields.get("status", "").partition("(")[2]
     own = f"{diagnostic} {comment} {group.fields.get('x-supplementary-info', '')}".strip()
-    first = judge(own, status, hosts) if own else Judgement(Reason.UNKNOWN, False)
-    if first.is_certain or not told:
-        return first if own else judge("", status, hosts)
-    second = judge(told, status, hosts)
-    return second if second.is_certain or first.reason == Reason.UNKNOWN else first
+    first = judge(own, status, hosts)
+    if first.is_certain and (own or not told):
+        return first
+    second = judge(told, status, hosts) if told else first
+    if not first.is_worded and second.is_certain:
+        return second
+    return second if first.reason == Reason.UNKNOWN else first
 
 
 def _outcome(group: _Group, status: str, judgement: Judgement) -> tuple[Kind, Reason]:
