@@ -22,7 +22,7 @@ _SPECIAL = re.compile(r"[*|]|\{[\d-]+\}")
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "\xa0": " ", "´": "'"})
 _BLANKS = re.compile(r"\s+")
 # An address or a host's name has words of its own ("antispam.example", "unknown@…") that say nothing about the failure.
-_ADDRESS = re.compile(r"[^\s<>()\[\]\",;:@]{1,100}@[\w.-]{1,255}")
+_ADDRESS = re.compile(r"(?:[^\s<>()\[\]\",;:@.]|\.(?!\.)){1,100}@[\w.-]{1,255}")
 _HOST = re.compile(r"\bhost [\w.-]{1,255} ?\[[^\]\s]{1,60}\](?::\d{1,5})?")
 _POSTFIX_PREFIX = re.compile(r"\bdelivery temporarily suspended:")
 
@@ -64,7 +64,7 @@ def rules(name: str) -> tuple[Rule, ...]:
     return tuple(
         Rule(
             Reason(row["reason"]),
-            any_of(row["any"]),
+            _test_of(row),
             tuple(row.get("host", ())),
             row.get("generic", False),
             row["source"],
@@ -89,6 +89,29 @@ def any_of(sources: Iterable[str]) -> Test:
         if any(phrase in text for phrase in plain):
             return True
         return any(piece in text and finds(text) is not None for piece, finds in wild)
+
+    return fits
+
+
+def _test_of(row: dict[str, Any]) -> Test:
+    """A rule's test: one of its phrases, or a word of one list near a word of the other."""
+    listed = any_of(row.get("any", ()))
+    if "near" not in row:
+        return listed
+    near = near_each_other(*row["near"])
+    return lambda text: listed(text) or near(text)
+
+
+def near_each_other(first: Iterable[str], second: Iterable[str]) -> Test:
+    """A test whether beginnings of words of both lists stand within forty characters, in either order."""
+    left, right = ([without_accents(word) for word in words] for words in (first, second))
+    one, other = (rf"\b(?:{'|'.join(map(re.escape, words))})" for words in (left, right))
+    finds = re.compile(rf"{one}.{{0,40}}?{other}|{other}.{{0,40}}?{one}").search
+
+    def fits(text: str) -> bool:
+        if not any(word in text for word in left) or not any(word in text for word in right):
+            return False
+        return finds(text) is not None
 
     return fits
 
