@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from app.mail.bouncing.addresses import addresses_in, first_address, is_role
 from app.mail.bouncing.judging import Judgement, best_status, framed_by, from_reply, judge
 from app.mail.bouncing.kinds import MAX_DIAGNOSTIC, Feedback, Kind, Reason, kind_of_failure
-from app.mail.bouncing.phrases import load, phrases, searchable
+from app.mail.bouncing.phrases import load, phrases, searchable, without_accents
 from app.mail.bouncing.reading import Letter
 
 MAX_LINES = 400
@@ -36,6 +36,7 @@ _HEADER_LINE = re.compile(
     r":(?: |$)",
     re.IGNORECASE,
 )
+_RULES = frozenset({"|-", "--", "==", "**", "++", "__", "~~", "##"})
 _CODE_BEFORE = re.compile(r"\W{0,6}\d{3}[ -]")
 
 
@@ -155,10 +156,12 @@ def _own_addresses(letter: Letter) -> frozenset[str]:
 
 
 def _before_original(lines: list[str]) -> list[str]:
-    markers = tuple(load("bodies")["original"]["any"])
+    markers, decorated = (tuple(load("bodies")[table]["any"]) for table in ("original", "decorated"))
     for number, line in enumerate(lines):
         start = line.strip().lower()
-        is_marker = start.startswith(markers) or all(_HEADER_LINE.match(each) for each in lines[number : number + 3])
+        bare = without_accents(start.lstrip("|-=*+_~#> "))
+        is_marker = start.startswith(markers) or (bare != start and start[:2] in _RULES and bare.startswith(decorated))
+        is_marker = is_marker or all(_HEADER_LINE.match(each) for each in lines[number : number + 3])
         if is_marker and any(_says_something(before) for before in lines[:number]):
             return lines[:number]
     return lines

@@ -105,7 +105,7 @@ def _test_of(row: dict[str, Any]) -> Test:
 def near_each_other(first: Iterable[str], second: Iterable[str]) -> Test:
     """A test whether beginnings of words of both lists stand within forty characters, in either order."""
     left, right = ([without_accents(word) for word in words] for words in (first, second))
-    one, other = (rf"\b(?:{'|'.join(map(re.escape, words))})" for words in (left, right))
+    one, other = (rf"(?<![^\W_])(?:{'|'.join(map(re.escape, words))})" for words in (left, right))
     finds = re.compile(rf"{one}.{{0,40}}?{other}|{other}.{{0,40}}?{one}").search
 
     def fits(text: str) -> bool:

@@ -136,19 +136,23 @@ def split_part(piece: bytes) -> tuple[dict[str, list[str]], bytes]:
 
 def _pieces(body: bytes, boundary: str) -> list[bytes]:
     """The parts between the boundary's lines; a missing or wrong boundary is guessed from the first such line."""
-    delimiter = b"--" + boundary.encode("utf-8", "replace")
+    delimiter = b"--" + boundary.encode("utf-8", "replace").rstrip()
     if not boundary or delimiter not in body:
         delimiter = _guessed_boundary(body)
-    if not delimiter:
-        return []
-    _preamble, *pieces = (b"\n" + body).split(b"\n" + delimiter, MAX_PARTS)
-    return [rest for piece in pieces if (rest := _after_line(piece)) is not None]
+    return _split(b"\n" + body, delimiter) if delimiter else []
 
 
-def _after_line(piece: bytes) -> bytes | None:
-    """What follows the delimiter's line; None after the closing one (its name ends in two dashes)."""
-    line, _, rest = piece.partition(b"\n")
-    return None if line.startswith(b"--") else rest
+def _split(body: bytes, delimiter: bytes) -> list[bytes]:
+    """What stands between the delimiter's own lines; an inner boundary may begin with the same letters."""
+    lines = re.finditer(rb"\n" + re.escape(delimiter) + rb"(--)?[ \t]{0,80}(?=\n|\Z)", body)
+    pieces, start = [], -1
+    for line, _ in zip(lines, range(MAX_PARTS), strict=False):
+        if start >= 0:
+            pieces.append(body[start : line.start() + 1])
+        if line[1]:
+            return pieces
+        start = line.end() + 1
+    return [*pieces, body[start:]] if start >= 0 else []
 
 
 def _guessed_boundary(body: bytes) -> bytes:

@@ -12,6 +12,7 @@ from app.mail.bouncing.addresses import typed_address
 from app.mail.bouncing.judging import Judgement, best_status, judge
 from app.mail.bouncing.kinds import MAX_DIAGNOSTIC, Feedback, Kind, Reason, kind_of_failure
 from app.mail.bouncing.narratives import Narrative, one_line
+from app.mail.bouncing.phrases import load
 from app.mail.bouncing.reading import Letter
 
 MAX_RECIPIENTS = 500
@@ -21,7 +22,7 @@ _FIELD = re.compile(
     r"\s{0,3}(final-recipient|original-recipient|x-actual-recipient|action|status|diagnostic-code|remote-mta"
     r"|reporting-mta|x-supplementary-info|x-display-name|will-retry-until|last-attempt-date|arrival-date"
     r"|final-log-id|x-postfix-queue-id|x-postfix-sender|original-envelope-id|received-from-mta|dsn-gateway"
-    r"|disposition|x-notes-[\w-]{1,40}|x-original-message-id|smtp-remote-recipient)[ \t]*:(.*)",
+    r"|disposition|x-powermta-bouncecategory|x-notes-[\w-]{1,40}|x-original-message-id|smtp-remote-recipient)[ \t]*:(.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _QUOTING = re.compile(r"(?m)^[ \t]{0,8}(?:[>|] ?){1,10}")
@@ -136,6 +137,9 @@ def _judgement(group: _Group, status: str, diagnostic: str, told: str, recipient
     comment = group.fields.get("status", "").partition("(")[2]
     own = f"{diagnostic} {comment} {group.fields.get('x-supplementary-info', '')}".strip()
     first = judge(own, status, hosts)
+    category = group.fields.get("x-powermta-bouncecategory", "").lower()
+    if not first.is_certain and category in load("codes")["categories"]:
+        return Judgement(Reason(load("codes")["categories"][category]), True, True)
     if first.is_certain and (own or not told):
         return first
     second = judge(told, status, hosts) if told else first

@@ -116,3 +116,28 @@ def test_hostile_mail_costs_little_time_and_memory(raw: bytes):
     tracemalloc.stop()
     assert seconds < SECONDS
     assert peak < 48 * MEBIBYTE
+
+
+def test_an_inner_boundary_that_begins_like_the_outer_is_told_from_it():
+    raw = b"""From: postmaster@example.net
+Subject: Undeliverable
+Content-Type: multipart/mixed; boundary="b1"
+
+--b1
+Content-Type: multipart/report; boundary="b1-2"
+
+--b1-2
+Content-Type: text/plain
+
+failed
+--b1-2
+Content-Type: message/delivery-status
+
+Final-Recipient: rfc822; rosa@example.net
+Action: failed
+Status: 5.1.1
+--b1-2--
+--b1--
+"""
+    (feedback,) = classify_message(raw)
+    assert (feedback.recipient, feedback.reason) == ("rosa@example.net", Reason.USER_UNKNOWN)
