@@ -49,12 +49,13 @@
   const subjectShown = form.querySelector("[data-subject-preview]");
   const showSubject = () => { subjectShown.textContent = form.elements.subject.value; };
 
-  // Size, in bytes of UTF-8 as it will be stored.
+  // Size, in bytes of UTF-8 as it will be stored; its number as the page's language writes it.
+  const tenths = new Intl.NumberFormat(document.documentElement.lang, { minimumFractionDigits: 1, maximumFractionDigits: 1, useGrouping: "always" });
   const size = form.querySelector("[data-size]");
   const clipped = form.querySelector("[data-clipped]");
   const showSize = () => {
     const bytes = new TextEncoder().encode(source.value).length;
-    size.textContent = `${size.dataset.words}: ${(bytes / 1000).toFixed(1)} kB`;
+    size.textContent = `${size.dataset.words}: ${tenths.format(bytes / 1000)} kB`;
     clipped.hidden = bytes <= Number(source.dataset.clippedAt);
   };
 
