@@ -2,10 +2,13 @@
 
 import re
 
-# Deliberately wide: an address that a host complains about may be one that no standard allows.
-_ADDRESS = re.compile(
-    r"(?:\"[^\"\n]{1,64}\"|[^\s<>()\[\]\",;:@'*`«»：，；。（）【】「」、=]{1,100})@(?:\[[\w.:-]{1,250}\]|\w(?:[\w.-]{0,250}\w)?)"
-)
+# Deliberately wide: an address that a host complains about may be one that no standard allows. A local part may hold an
+# apostrophe or an equals sign (O'Brien, VERP), but in a sentence none begins with one.
+_HARMFUL = r"\x00-\x1f\x7f-\x9f\ud800-\udfff"
+_OTHER = rf"\s{_HARMFUL}<>()\[\]\",;:@*`«»：，；。（）【】「」、"
+_QUOTED = rf"\"[^\"{_HARMFUL}]{{1,64}}\""
+_DOMAIN = r"(?:\[[\w.:-]{1,250}\]|\w(?:[\w.-]{0,250}\w)?)"
+_ADDRESS = re.compile(rf"(?:{_QUOTED}|[^{_OTHER}'=][^{_OTHER}]{{0,99}})@{_DOMAIN}")
 _TYPED = re.compile(r"^\s*[\w-]{1,30}\s*;")
 _ROLES = frozenset({"postmaster", "mailer-daemon", "mailerdaemon", "abuse", "hostmaster", "noc"})
 
@@ -23,7 +26,8 @@ def typed_address(value: str) -> str:
     """The address of a field such as Final-Recipient (RFC 3464 §2.3.2): "rfc822; a@b", "LOCAL;<a@b>", or bare."""
     bare = _TYPED.sub("", value[:2000])
     plain = bare.replace("RFC822:", " ").replace("rfc822:", " ").replace("SMTP:", " ")
-    return first_address(plain) or next((word.strip("<>") for word in plain.split() if "@" in word), "")
+    found = (word.strip("<>")[:320] for word in plain.split() if "@" in word)
+    return first_address(plain) or next((word for word in found if word.isprintable()), "")
 
 
 def is_role(address: str) -> bool:

@@ -141,3 +141,10 @@ Status: 5.1.1
 """
     (feedback,) = classify_message(raw)
     assert (feedback.recipient, feedback.reason) == ("rosa@example.net", Reason.USER_UNKNOWN)
+
+
+@pytest.mark.parametrize("mark", ["\x00", "\x07", "\x9b", "\u2028"])
+def test_no_control_character_comes_out_with_an_address(mark: str):
+    for text in (f"rfc822; ro{mark}sa@example.net", f'rfc822; "ro{mark}sa"@example.net', f"rfc822; rosa@#{mark}x.test"):
+        raw = f"Content-Type: message/delivery-status\n\nFinal-Recipient: {text}\nAction: failed\nStatus: 5.1.1\n"
+        hold_the_contract(classify_message(raw.encode()))

@@ -86,3 +86,16 @@ Diagnostic-Code: smtp; {text}
 """
     (feedback,) = classify_message(raw.encode())
     assert (feedback.status, feedback.diagnostic) == (best, text)
+
+
+@pytest.mark.parametrize(
+    "address", ["o'brien@example.net", "ana+lista@example.net", "ana=x@example.net", '"ana maria"@example.net']
+)
+def test_an_unusual_address_is_named_whole(address: str):
+    """Half of an address is somebody else's."""
+    report = (
+        f"Content-Type: message/delivery-status\n\nFinal-Recipient: rfc822; {address}\nAction: failed\nStatus: 5.1.1\n"
+    )
+    words = f"From: MAILER-DAEMON@x.test\nSubject: failure notice\n\nUndeliverable:\n\n<{address}>:\nuser unknown\n"
+    for raw in (report, words):
+        assert [feedback.recipient for feedback in classify_message(raw.encode())] == [address]
