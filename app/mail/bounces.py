@@ -51,7 +51,7 @@ def _classify(raw: bytes, depth: int) -> list[Feedback]:
     found = read_complaints(letter)
     if not found and not is_challenge(narrative):
         found = read_reports(letter, narrative)
-    if not found and (is_declared(letter) or is_challenge(narrative)):
+    if not found and (is_declared(letter, narrative) or is_challenge(narrative)):
         found = read_answer(letter, narrative)
     return (
         found

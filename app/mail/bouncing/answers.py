@@ -2,16 +2,18 @@
 
 from app.mail.bouncing.addresses import first_address
 from app.mail.bouncing.kinds import MAX_DIAGNOSTIC, Feedback, Kind, Reason
-from app.mail.bouncing.narratives import Narrative, comes_from_a_machine, one_line
+from app.mail.bouncing.narratives import Narrative, comes_from_a_machine, has_notice_subject, one_line
 from app.mail.bouncing.phrases import load, phrases, searchable
 from app.mail.bouncing.reading import Letter
 
 
-def is_declared(letter: Letter) -> bool:
-    """A header or the subject says so, and no mailer wrote it (their bounces are "auto-replied" too)."""
+def is_declared(letter: Letter, narrative: Narrative) -> bool:
+    """A header, the subject or the text says so, and no mailer wrote it (their bounces are "auto-replied" too)."""
     if comes_from_a_machine(letter):
         return False
-    return _by_headers(letter) or phrases("answers", "subject")(searchable(letter.header("subject")))
+    if _by_headers(letter) or phrases("answers", "subject")(searchable(letter.header("subject"))):
+        return True
+    return not has_notice_subject(letter) and phrases("answers", "text")(searchable(narrative.text))
 
 
 def is_challenge(narrative: Narrative) -> bool:

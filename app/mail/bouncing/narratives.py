@@ -78,18 +78,22 @@ def tell_of_failure(letter: Letter, narrative: Narrative) -> list[Feedback]:
 
 
 def comes_from_a_machine(letter: Letter) -> bool:
-    """From a mailer's own address, or about an address that it names in a header."""
-    sender = f"{letter.header('from')} {letter.header('sender')} {letter.header('return-path')}".lower()
-    return (
-        letter.header("from").strip() == "<>"
-        or phrases("bodies", "sender")(sender)
-        or bool(letter.header("x-failed-recipients"))
-    )
+    """From a mailer's own address, or about an address that it names in a header.
+
+    Return-Path tells little: a newsletter's is called bounces@, too.
+    """
+    sender = f"{letter.header('from')} {letter.header('sender')}".lower()
+    is_daemon = "mailer-daemon" in letter.header("return-path").lower() or letter.header("from").strip() == "<>"
+    return is_daemon or phrases("bodies", "sender")(sender) or bool(letter.header("x-failed-recipients"))
+
+
+def has_notice_subject(letter: Letter) -> bool:
+    return phrases("bodies", "subject")(searchable(letter.header("subject")))
 
 
 def _is_notice(letter: Letter, words: str) -> bool:
     has_words = any(phrases("bodies", table)(words) for table in ("failed", "delayed", "delivered"))
-    has_subject = phrases("bodies", "subject")(searchable(letter.header("subject")))
+    has_subject = has_notice_subject(letter)
     if letter.header("x-failed-recipients"):
         return True
     if comes_from_a_machine(letter) or letter.header("return-path").strip() == "<>":
