@@ -6,6 +6,7 @@ the editor, where the content is not saved yet and may be half written.
 
 import html
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
@@ -95,8 +96,19 @@ def _part(message: EmailMessage, subtype: str) -> str:
 def preview_html(session: AnySession, panel_id: int, source: str, contact: Contact | None) -> str:
     """A checked HTML template with the contact's values, nothing tracked; with the fields' names where there is no
     contact, so that their places can be seen. Raises ``composing.CompositionProblem``."""
+    return _merged(session, panel_id, source, contact, escape=html.escape)
+
+
+def preview_subject(session: AnySession, panel_id: int, source: str, contact: Contact | None) -> str:
+    """As :func:`preview_html`, for a checked subject: plain text."""
+    return _merged(session, panel_id, source, contact, escape=str)
+
+
+def _merged(
+    session: AnySession, panel_id: int, source: str, contact: Contact | None, *, escape: Callable[[str], str]
+) -> str:
     compiler: Compiler[str] = Compiler(
-        encode_literal=str, encode_value=html.escape, escape=html.escape, constants={UNSUBSCRIBE_FIELD: "#"}
+        encode_literal=str, encode_value=escape, escape=escape, constants={UNSUBSCRIBE_FIELD: "#"}
     )
     try:
         return compiler.plan(source).render(merge_values(session, panel_id, contact))

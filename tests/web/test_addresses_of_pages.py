@@ -13,7 +13,7 @@ WORDS = frozenset(
     dkim domains duplicate edit eml end erase fields healthz html imports known language list lists live login logout
     mapping message monitor new overview p part password pause people practice preview profile progress proof proofs
     real recipients rejects relays report restore resume review rows schedule send sessions settings settle sizes static
-    subscribe suppressions test text unschedule unsubscribe users well
+    subject subscribe suppressions test text unschedule unsubscribe users well
     """.split()
 )
 QUESTIONS = frozenset(

@@ -178,6 +178,15 @@ class TestWriting:
         answer = editor.post(f"{BASE}/live-preview", data={"html": "{{ nombre }}"})
         assert "<img" not in answer.text
 
+    def test_live_subject_has_a_contacts_values(self, editor, panel, people):
+        asked = {"subject": "{{ nombre|default('Hola') }} & más", "list_ids": people.id}
+        answer = editor.post(f"{BASE}/live-subject", data=asked)
+        assert answer.mimetype == "text/plain"
+        assert answer.text.endswith(" & más") and "{{" not in answer.text
+
+    def test_live_subject_with_a_problem_stays_as_it_is_written(self, editor, panel):
+        assert editor.post(f"{BASE}/live-subject", data={"subject": "{{ nada }}"}).text == "{{ nada }}"
+
     def test_live_preview_of_a_mail_too_large_says_so(self, editor, session, panel, people):
         factories.custom_field(session, panel, "nota")
         session.execute(text("UPDATE contact SET fields = jsonb_build_object('nota', repeat('\"', 20000))"))
@@ -592,7 +601,7 @@ class TestWatching:
 
 
 class TestRoles:
-    WRITES = ("edit", "live-preview", "text-part", "proof", "duplicate", "delete")
+    WRITES = ("edit", "live-preview", "live-subject", "text-part", "proof", "duplicate", "delete")
     SENDS = ("send", "schedule", "unschedule", "pause", "resume", "cancel")
 
     def test_viewer_looks_and_changes_nothing(self, viewer, session, running):

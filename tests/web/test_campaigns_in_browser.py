@@ -181,7 +181,11 @@ def test_answer_to_a_proof_comes_where_the_button_is(page, session, draft, width
     answer.wait_for()
     assert "en cola para yo@example.pe" in answer.text_content()
     assert page.evaluate("document.activeElement.id") == "proof-answer"
-    assert answer.evaluate("e => { const r = e.getBoundingClientRect(); return r.top >= 0 && r.bottom <= innerHeight }")
+    page.wait_for_function(  # The page may still be scrolling there.
+        "() => { const r = document.getElementById('proof-answer').getBoundingClientRect();"
+        " return r.top >= 0 && r.bottom <= innerHeight }",
+        timeout=3000,
+    )
     assert objections(page) == []
 
 

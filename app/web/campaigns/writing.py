@@ -1,5 +1,6 @@
 """List, editor, live preview, duplicate, delete."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from flask import flash, g, redirect, render_template, request, url_for
@@ -145,6 +146,19 @@ def live_preview() -> Response:
         return mail_response(previews.preview_html(db.session, g.panel.id, content.html, contact))
     except CompositionProblem as problem:
         return mail_response(render_template("campaigns/_preview_problems.html", sentences=[problem_sentence(problem)]))
+
+
+@blueprint.post("/live-subject")
+@requires(Role.EDITOR)
+def live_subject() -> Response:
+    """The subject being written, with the values of the same contact; as it is written while it has a problem."""
+    content = normalised(CampaignContent(name="x", subject=request.form.get("subject", "")))
+    shown = content.subject
+    if not check_content(db.session, current_settings(), g.panel.id, content):
+        contact = previews.contact_for_preview(db.session, g.panel.id, request.form.getlist("list_ids", int), None)
+        with suppress(CompositionProblem):
+            shown = previews.preview_subject(db.session, g.panel.id, content.subject, contact)
+    return Response(shown, mimetype="text/plain")
 
 
 def mail_response(html: str) -> Response:
