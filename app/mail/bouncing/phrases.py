@@ -24,7 +24,10 @@ _BLANKS = re.compile(r"\s+")
 # An address or a host's name has words of its own ("antispam.example", "unknown@…") that say nothing about the failure.
 _ADDRESS = re.compile(r"(?:[^\s<>()\[\]\",;:@.]|\.(?!\.)){1,100}@[\w.-]{1,255}")
 _HOST = re.compile(r"\bhost [\w.-]{1,255} ?\[[^\]\s]{1,60}\](?::\d{1,5})?")
-_POSTFIX_PREFIX = re.compile(r"\bdelivery temporarily suspended:")
+# What a mailer says before every reply, whatever it is: Postfix, and Gmail until 2016.
+_PREAMBLE = re.compile(
+    r"\bdelivery temporarily suspended:|\bgoogle tried to deliver your message, but it was rejected by the"
+)
 
 Test = Callable[[str], bool]
 
@@ -42,7 +45,7 @@ def searchable(text: str) -> str:
     """Lower case, single blanks, plain quotes, without accents, addresses and host names; bounded."""
     plain = _BLANKS.sub(" ", without_accents(text[: 2 * MAX_SEARCHED].translate(_QUOTES))).lower()
     bare = _HOST.sub("host", _ADDRESS.sub("@", plain[:MAX_SEARCHED]))
-    return f" {_POSTFIX_PREFIX.sub('', bare)} "
+    return f" {_PREAMBLE.sub('', bare)} "
 
 
 def without_accents(text: str) -> str:
