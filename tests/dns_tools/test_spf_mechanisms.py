@@ -35,9 +35,7 @@ def test_an_include_that_matches_takes_the_qualifier_before_it(nameserver, quali
 
 
 def test_the_domain_of_an_include_is_its_own(nameserver):
-    nameserver.txt("i.example.com", "v=spf1 a:%{d1r}.%{d} -all").load(
-        f"i.i.example.com. A {CLIENT}\ncom.i.example.com. A {CLIENT}"
-    )
+    nameserver.txt("i.example.com", "v=spf1 a:%{d1r}.%{d} -all").load(f"i.i.example.com. A {CLIENT}")
     assert result(nameserver, "v=spf1 include:i.example.com ~all") == "pass"
 
 
