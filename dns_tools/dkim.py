@@ -11,7 +11,6 @@ The resolver is dnspython's and comes from the caller, with its servers and time
 
 import base64
 import binascii
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -22,6 +21,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from dns_tools.tags import RecordError as RecordError
+from dns_tools.tags import parse_tags as parse_tags
+
 MAX_STRING_OCTETS = 255
 """Of one character-string in a TXT record (RFC 1035 §3.3)."""
 MAX_RECORD_CHARACTERS = 4096
@@ -29,19 +31,6 @@ MAX_RECORD_CHARACTERS = 4096
 MIN_RSA_BITS = 1024
 """RFC 8301 §3.2: verifiers must not take shorter ones."""
 ED25519_OCTETS = 32
-
-TAG = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
-
-
-class RecordError(ValueError):
-    """The text is no usable DKIM key record. ``code``: ``too_long``, ``not_a_tag_list``, ``duplicate_tag``,
-    ``version``, ``no_key``, ``base64``, ``key_type``, ``key``, ``key_too_short``."""
-
-    def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(f"{code}: {detail}" if detail else code)
-        self.code = code
-        self.detail = detail
-
 
 @dataclass(frozen=True, kw_only=True)
 class KeyRecord:
@@ -87,7 +76,8 @@ def zone_line(name: str, text: str) -> str:
 
 
 def parse_record(text: str) -> KeyRecord:
-    """Raises :class:`RecordError`."""
+    """Raises :class:`RecordError`; its codes here: ``too_long``, ``not_a_tag_list``, ``duplicate_tag``, ``version``,
+    ``no_key``, ``base64``, ``key_type``, ``key``, ``key_too_short``."""
     if len(text) > MAX_RECORD_CHARACTERS:
         raise RecordError("too_long", str(len(text)))
     tags = parse_tags(text)
@@ -104,20 +94,6 @@ def parse_record(text: str) -> KeyRecord:
     )
     check_key(record)
     return record
-
-
-def parse_tags(text: str) -> dict[str, str]:
-    """A tag list (RFC 6376 §3.2), in its order."""
-    tags: dict[str, str] = {}
-    for piece in text.strip().rstrip(";").split(";"):
-        name, equals, value = piece.partition("=")
-        name = name.strip()
-        if not equals or not TAG.match(name):
-            raise RecordError("not_a_tag_list", piece.strip()[:80])
-        if name in tags:
-            raise RecordError("duplicate_tag", name)
-        tags[name] = value.strip()
-    return tags
 
 
 def _decode(text: str) -> bytes:
