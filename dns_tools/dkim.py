@@ -21,8 +21,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from dns_tools.tags import RecordError as RecordError
-from dns_tools.tags import parse_tags as parse_tags
+from dns_tools.tags import RecordError, parse_tags
 
 MAX_STRING_OCTETS = 255
 """Of one character-string in a TXT record (RFC 1035 §3.3)."""
@@ -31,6 +30,7 @@ MAX_RECORD_CHARACTERS = 4096
 MIN_RSA_BITS = 1024
 """RFC 8301 §3.2: verifiers must not take shorter ones."""
 ED25519_OCTETS = 32
+
 
 @dataclass(frozen=True, kw_only=True)
 class KeyRecord:

@@ -135,7 +135,9 @@ def test_a_long_flattened_proposal_is_split_and_still_works(nameserver):
         assert check_host(ip, DOMAIN, f"a@{DOMAIN}", "h.example.net", resolver=nameserver.resolver()).result == expected
 
 
-@pytest.mark.parametrize("term", ["exists:%{i}.example.net", "ptr", "include:%{l}.example.net", "a:%{h}", "-ip4:192.0.2.9"])
+@pytest.mark.parametrize(
+    "term", ["exists:%{i}.example.net", "ptr", "include:%{l}.example.net", "a:%{h}", "-ip4:192.0.2.9"]
+)
 def test_what_depends_on_the_message_or_makes_exceptions_is_never_flattened(nameserver, term):
     assert "spf.flattened" not in codes(nameserver, f"v=spf1 a:a.example.net ip4:192.0.2.1 {term} -all")
 
