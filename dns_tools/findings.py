@@ -85,6 +85,7 @@ def explanations() -> dict[str, dict[str, str]]:
 def finding(
     code: str,
     subject: str,
+    /,
     *,
     evidence: Iterable[str] = (),
     publish: Iterable[ToPublish] = (),
