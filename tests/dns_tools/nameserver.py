@@ -111,7 +111,7 @@ class NameServer:
             reply.authority.append(dns.rrset.from_text(".", 300, "IN", "NS", "a.root.invalid."))
         else:
             reply.flags |= dns.flags.AA
-            self._fill(reply, name, question.rdtype)
+            self._fill(reply, name, question.rdtype, signed=bool(query.ednsflags & dns.flags.DO))
         if label in self.validated:
             reply.flags |= dns.flags.AD
         return self._fit(reply, query, transport, label)
@@ -125,7 +125,7 @@ class NameServer:
         reply.flags |= dns.flags.TC
         return reply.to_wire()
 
-    def _fill(self, reply, name, rdtype):
+    def _fill(self, reply, name, rdtype, *, signed):
         for _ in range(16):
             node = self._node(name)
             if node is None:
@@ -135,7 +135,7 @@ class NameServer:
             if found is not None:
                 self._add_set(reply, name, found)
                 signatures = node.get((dns.rdatatype.RRSIG, rdtype))
-                if signatures is not None and reply.ednsflags & dns.flags.DO:
+                if signatures is not None and signed:
                     self._add_set(reply, name, signatures)
                 return
             alias = node.get((dns.rdatatype.CNAME, dns.rdatatype.NONE))
