@@ -53,11 +53,7 @@ def check_message(raw: bytes, resolver: dns.resolver.Resolver, envelope: Envelop
         found.append(finding("message.unsigned", "message"))
     spf = _spf(resolver, envelope) if envelope is not None else None
     if spf is not None:
-        code = SPF_CODES.get(spf.result, "message.spf_other")
-        evidence = [lookup.evidence for lookup in spf.lookups]
-        found.append(
-            finding(code, spf.domain, evidence=evidence, result=spf.result, term=spf.mechanism or spf.problem or "—")
-        )
+        found.append(spf_finding(spf))
     domains = from_domains(raw)
     if len(domains) != 1:
         return [*found, finding("message.from_count", "message", evidence=domains, count=len(domains))]
@@ -90,6 +86,12 @@ def _signature(signature: Signature) -> Finding:
     )
 
 
+def spf_finding(spf: SpfOutcome) -> Finding:
+    evidence = [*(lookup.evidence for lookup in spf.lookups), *([spf.explanation] if spf.explanation else [])]
+    code = SPF_CODES.get(spf.result, "message.spf_other")
+    return finding(code, spf.domain, evidence=evidence, result=spf.result, term=spf.mechanism or spf.problem or "—")
+
+
 def _spf(resolver: dns.resolver.Resolver, envelope: Envelope) -> SpfOutcome:
     domain = envelope.mail_from.rpartition("@")[2] or envelope.helo
     return check_host(envelope.ip, domain, envelope.mail_from, envelope.helo, resolver=resolver)
@@ -103,8 +105,13 @@ def _dmarc(
         domain,
         spf_domain=spf.domain if spf is not None else "",
         spf_passed=spf is not None and spf.result is SpfResult.PASS,
+        spf_unknown=spf is not None and spf.result is SpfResult.TEMPERROR,
         dkim=[
-            DkimIdentity(domain=signature.domain, passed=signature.result is SignatureResult.PASS)
+            DkimIdentity(
+                domain=signature.domain,
+                passed=signature.result is SignatureResult.PASS,
+                unknown=signature.result is SignatureResult.TEMPERROR,
+            )
             for signature in signatures
         ],
     )

@@ -15,12 +15,15 @@ class DkimIdentity:
     domain: str
     """d= of the signature."""
     passed: bool
+    unknown: bool = False
+    """The key could not be fetched: neither passed nor failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     result: str
-    """``pass``, ``fail``, ``none`` (no record), or ``temperror`` (the DNS did not tell)."""
+    """``pass``, ``fail``, ``none`` (no record), or ``temperror``: the DNS did not tell, of the record or of an identifier
+    that would have aligned."""
     discovery: Discovery
     spf_aligned: bool = False
     dkim_aligned: tuple[str, ...] = ()
@@ -35,6 +38,7 @@ def evaluate(
     *,
     spf_domain: str = "",
     spf_passed: bool = False,
+    spf_unknown: bool = False,
     dkim: Sequence[DkimIdentity] = (),
 ) -> Verdict:
     """``spf_domain``: of MAIL FROM, or of HELO where that was empty."""
@@ -43,19 +47,21 @@ def evaluate(
     record = discovery.record
     if record is None:
         return Verdict(result="temperror" if discovery.unknown else "none", discovery=discovery)
-    spf_aligned = spf_passed and aligned(resolver, discovery, spf_domain, strict=record.strict_spf)
-    dkim_aligned = tuple(
-        identity.domain
+    spf_aligns = (spf_passed or spf_unknown) and aligned(resolver, discovery, spf_domain, strict=record.strict_spf)
+    aligning = [
+        identity
         for identity in dkim
-        if identity.passed and aligned(resolver, discovery, identity.domain, strict=record.strict_dkim)
-    )
-    passed = spf_aligned or bool(dkim_aligned)
+        if (identity.passed or identity.unknown)
+        and aligned(resolver, discovery, identity.domain, strict=record.strict_dkim)
+    ]
+    passed = (spf_aligns and spf_passed) or any(identity.passed for identity in aligning)
+    result = "pass" if passed else "temperror" if spf_aligns or aligning else "fail"
     return Verdict(
-        result="pass" if passed else "fail",
+        result=result,
         discovery=discovery,
-        spf_aligned=spf_aligned,
-        dkim_aligned=dkim_aligned,
-        disposition=Policy.NONE if passed else discovery.policy or Policy.NONE,
+        spf_aligned=spf_aligns and spf_passed,
+        dkim_aligned=tuple(identity.domain for identity in aligning if identity.passed),
+        disposition=discovery.policy or Policy.NONE if result == "fail" else Policy.NONE,
     )
 
 

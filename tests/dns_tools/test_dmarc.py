@@ -215,6 +215,15 @@ def test_what_did_not_authenticate_aligns_with_nothing(nameserver):
     assert (verdict.result, verdict.disposition) == ("fail", "quarantine")
 
 
+def test_what_could_not_be_told_fails_nothing(nameserver):
+    resolver = publish(nameserver, **{DOMAIN: "v=DMARC1; p=reject"})
+    own, other = (DkimIdentity(domain=name, passed=False, unknown=True) for name in (DOMAIN, "example.org"))
+    assert evaluate(resolver, DOMAIN, dkim=[own]).result == "temperror"
+    assert evaluate(resolver, DOMAIN, dkim=[other]).result == "fail"
+    assert evaluate(resolver, DOMAIN, spf_domain=DOMAIN, spf_unknown=True).result == "temperror"
+    assert evaluate(resolver, DOMAIN, spf_domain=DOMAIN, spf_passed=True, dkim=[own]).result == "pass"
+
+
 def test_a_domain_without_policy_has_no_verdict(nameserver):
     assert evaluate(nameserver.resolver(), DOMAIN, spf_domain=DOMAIN, spf_passed=True).result == "none"
     nameserver.silent.add(f"_dmarc.{DOMAIN}")
