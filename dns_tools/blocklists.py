@@ -18,13 +18,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
+from typing import Any
 
 import dns.resolver
 
 from dns_tools.findings import Finding, finding
-from dns_tools.lookup import Lookup, query
+from dns_tools.lookup import PARALLEL_QUESTIONS, Lookup, query
 
-THREADS = 12
 REFUSALS = ipaddress.ip_network("127.255.255.0/24")
 """Spamhaus's convention, taken over by others: .252 a typing error, .254 a public resolver, .255 too many questions."""
 LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
@@ -74,22 +74,23 @@ class Blocklist:
 
 
 def parse_lists(text: str) -> tuple[Blocklist, ...]:
-    """Of a TOML file in the form of the shipped one. Raises ValueError (TOMLDecodeError is one), KeyError, TypeError."""
-    made = []
-    for entry in tomllib.loads(text)["list"]:
-        codes = entry.pop("codes", {})
-        made.append(
-            Blocklist(
-                **{
-                    **entry,
-                    "kind": Kind(entry["kind"]),
-                    "style": Style(entry.get("style", "exact")),
-                    "refused": tuple(entry.get("refused", ())),
-                    "codes": tuple((code, meaning["es"], meaning["en"]) for code, meaning in codes.items()),
-                }
-            )
-        )
-    return tuple(made)
+    """Of a TOML file in the form of the shipped one. Raises ValueError."""
+    try:
+        return tuple(_entry(entry) for entry in tomllib.loads(text)["list"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a list of lists: {error}") from error
+
+
+def _entry(entry: dict[str, Any]) -> Blocklist:
+    codes = entry.pop("codes", {})
+    given = {
+        **entry,
+        "kind": Kind(entry["kind"]),
+        "style": Style(entry.get("style", "exact")),
+        "refused": tuple(entry.get("refused", ())),
+        "codes": tuple((code, meaning["es"], meaning["en"]) for code, meaning in codes.items()),
+    }
+    return Blocklist(**given)
 
 
 @functools.cache
@@ -123,7 +124,7 @@ def check_domain(
 def check_addresses(
     resolver: dns.resolver.Resolver, ips: Sequence[str], lists: Sequence[Blocklist] | None = None
 ) -> list[Finding]:
-    with ThreadPoolExecutor(THREADS) as threads:
+    with ThreadPoolExecutor(PARALLEL_QUESTIONS) as threads:
         return [
             found for findings in threads.map(lambda ip: check_address(resolver, ip, lists), ips) for found in findings
         ]

@@ -13,14 +13,14 @@ from pathlib import Path
 import dns.resolver
 
 from dns_tools.bimi import check_bimi
-from dns_tools.blocklists import THREADS, Blocklist, check_addresses, check_domain, load_lists, parse_lists, probe
+from dns_tools.blocklists import Blocklist, check_addresses, check_domain, load_lists, parse_lists, probe
 from dns_tools.dkim_check import check_dkim
 from dns_tools.dmarc.check import check_dmarc
 from dns_tools.dnssec import check_dnssec
 from dns_tools.exchange import check_dane, check_mx
 from dns_tools.findings import EXIT_CODES, Finding, worst
 from dns_tools.historical import check_historical
-from dns_tools.lookup import is_domain, make_resolver, with_cache
+from dns_tools.lookup import PARALLEL_QUESTIONS, is_domain, make_resolver, with_cache
 from dns_tools.message import MAX_MESSAGE_BYTES, Envelope, check_message, spf_finding
 from dns_tools.reverse import check_ptr
 from dns_tools.spf import check_host
@@ -209,7 +209,7 @@ def run_ptr(resolver: Resolver, options: argparse.Namespace) -> list[Finding]:
 
 
 def _pointers(resolver: Resolver, pairs: Sequence[tuple[str, str]]) -> list[Finding]:
-    with ThreadPoolExecutor(THREADS) as threads:
+    with ThreadPoolExecutor(PARALLEL_QUESTIONS) as threads:
         results = threads.map(lambda pair: check_ptr(resolver, pair[0], helo=pair[1]), pairs)
         return [found for findings in results for found in findings]
 
@@ -235,7 +235,7 @@ def _lists(path: Path | None) -> tuple[Blocklist, ...]:
         return load_lists()
     try:
         return parse_lists(path.read_text(encoding="utf-8"))
-    except (KeyError, TypeError, ValueError) as error:
+    except ValueError as error:
         raise UsageError(f"{path}: {error}") from error
 
 

@@ -11,7 +11,7 @@ followed here too; and an error is a result, because "the servers do not answer"
 import copy
 import ipaddress
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -25,6 +25,8 @@ import dns.resolver
 
 MAX_ALIASES = 8
 """CNAME links that are followed by questions of our own; longer chains are a mistake or an attack."""
+PARALLEL_QUESTIONS = 12
+"""Of checks over many addresses: enough for 48 of them in seconds, few enough for a list not to mind."""
 EDNS_PAYLOAD_OCTETS = 1232
 """Fits a datagram everywhere (DNS flag day 2020)."""
 
@@ -58,6 +60,7 @@ class Lookup:
     records: tuple[Any, ...] = ()
     ttl_seconds: int | None = None
     server: str = ""
+    """Who answered; where nobody did, or said that there is no such name, who was asked."""
     aliases: tuple[str, ...] = ()
     """The names that CNAME records led to, in their order."""
     authenticated: bool = False
@@ -171,7 +174,13 @@ def query(resolver: dns.resolver.Resolver, name: str | dns.name.Name, rdtype: st
 def _follow(
     resolver: dns.resolver.Resolver, asked: dns.name.Name, name: dns.name.Name, rdtype: str, aliases: tuple[str, ...]
 ) -> Lookup:
-    text = asked.to_text(omit_final_dot=True)
+    unanswered = Lookup(
+        name=asked.to_text(omit_final_dot=True),
+        type=rdtype,
+        status=LookupStatus.NODATA,
+        server=asked_servers(resolver),
+        aliases=aliases,
+    )
     try:
         answer = resolver.resolve(name, rdtype)
     except dns.resolver.NoAnswer as error:
@@ -180,22 +189,28 @@ def _follow(
         if target != name and len(aliases) < MAX_ALIASES:
             return _follow(resolver, asked, target, rdtype, aliases + links)
         if _is_referral(response):
-            return Lookup(name=text, type=rdtype, status=LookupStatus.ERROR, detail="lame server", aliases=aliases)
-        return Lookup(name=text, type=rdtype, status=LookupStatus.NODATA, aliases=aliases)
+            return replace(unanswered, status=LookupStatus.ERROR, detail="lame server")
+        return unanswered
     except dns.exception.DNSException as error:
         status, server, detail = _explain(error)
-        return Lookup(name=text, type=rdtype, status=status, server=server, detail=detail, aliases=aliases)
-    _, links = _alias_target(answer.response, name)
-    return Lookup(
-        name=text,
-        type=rdtype,
+        return replace(unanswered, status=status, server=server or unanswered.server, detail=detail)
+    return _answered(unanswered, answer, _alias_target(answer.response, name)[1])
+
+
+def _answered(unanswered: Lookup, answer: dns.resolver.Answer, links: tuple[str, ...]) -> Lookup:
+    return replace(
+        unanswered,
         status=LookupStatus.ANSWER,
         records=tuple(answer),
         ttl_seconds=answer.rrset.ttl if answer.rrset is not None else None,
-        server=f"{answer.nameserver}:{answer.port}" if answer.nameserver else "",
-        aliases=aliases + links,
+        server=f"{answer.nameserver}:{answer.port}" if answer.nameserver else unanswered.server,
+        aliases=unanswered.aliases + links,
         authenticated=bool(answer.response.flags & dns.flags.AD),
     )
+
+
+def asked_servers(resolver: dns.resolver.Resolver) -> str:
+    return ",".join(f"{server}:{resolver.port}" for server in getattr(resolver, "nameservers", ()))
 
 
 def _is_referral(response: dns.message.Message | None) -> bool:

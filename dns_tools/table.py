@@ -1,5 +1,6 @@
-"""Findings as a person reads them: one after the other, the bad ones with their evidence, and the records to publish."""
+"""Findings as a person reads them: under each subject, the bad ones with their evidence, and the records to publish."""
 
+import itertools
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,9 +16,8 @@ PUBLISH = {"es": "Publicar", "en": "Publish"}
 RESULT = {"es": "Resultado", "en": "Result"}
 COLOURS = {Status.PASS: "32", Status.WARNING: "33", Status.FAIL: "31", Status.ERROR: "35"}
 LABEL_WIDTH = 10
+INDENT = " " * (LABEL_WIDTH + 3)
 MIN_WIDTH = 60
-MIN_TEXT = 30
-MAX_SUBJECT = 32
 MANY = 4
 MAX_EVIDENCE = 8
 MAX_EVIDENCE_CHARACTERS = 400
@@ -25,10 +25,11 @@ MAX_EVIDENCE_CHARACTERS = 400
 
 def render(findings: Sequence[Finding], *, language: str, width: int, colour: bool, verbose: bool = False) -> str:
     rows = [(found.subject, found) for found in findings] if verbose else _folded(findings)
-    columns = min(max((len(subject) for subject, _ in rows), default=0), MAX_SUBJECT)
-    page = _Page(language=language, width=max(width, MIN_WIDTH), subject_width=columns, colour=colour, verbose=verbose)
-    lines = [line for subject, found in rows for line in page.row(subject, found)]
-    return "\n".join([*lines, "", f"{RESULT[language]}: {_label(worst(findings), language, colour).rstrip()}", ""])
+    page = _Page(language=language, width=max(width, MIN_WIDTH), colour=colour, verbose=verbose)
+    lines: list[str] = []
+    for subject, group in itertools.groupby(rows, key=lambda row: row[0]):
+        lines += [printable(subject), *(line for _, found in group for line in page.row(found)), ""]
+    return "\n".join([*lines, f"{RESULT[language]}: {_label(worst(findings), language, colour).rstrip()}", ""])
 
 
 def _folded(findings: Sequence[Finding]) -> list[tuple[str, Finding]]:
@@ -49,26 +50,18 @@ def _folded(findings: Sequence[Finding]) -> list[tuple[str, Finding]]:
 class _Page:
     language: str
     width: int
-    subject_width: int
     colour: bool
     verbose: bool
 
-    def row(self, subject: str, found: Finding) -> Iterator[str]:
-        indent = " " * (LABEL_WIDTH + self.subject_width + 3)
-        subject = printable(subject)
+    def row(self, found: Finding) -> Iterator[str]:
         text = printable(found.explanation[self.language])
-        lines = textwrap.wrap(text, max(self.width - len(indent), MIN_TEXT), break_on_hyphens=False) or [""]
-        label = _label(found.status, self.language, self.colour)
-        if len(subject) > self.subject_width:  # A name longer than its column has a line of its own.
-            yield f"{label} {subject}"
-            yield f"{indent}{lines[0]}"
-        else:
-            yield f"{label} {subject.ljust(self.subject_width)}  {lines[0]}"
-        yield from (indent + line for line in lines[1:])
+        lines = textwrap.wrap(text, self.width - len(INDENT), break_long_words=False, break_on_hyphens=False) or [""]
+        yield f"  {_label(found.status, self.language, self.colour)} {lines[0]}"
+        yield from (INDENT + line for line in lines[1:])
         if self.verbose or found.status is not Status.PASS:
             shown = found.evidence if self.verbose else found.evidence[:MAX_EVIDENCE]
-            yield from (f"{indent}· {printable(line)[:MAX_EVIDENCE_CHARACTERS]}" for line in shown)
-        yield from (f"{indent}{PUBLISH[self.language]}: {printable(record.zone_line)}" for record in found.publish)
+            yield from (f"{INDENT}· {printable(line)[:MAX_EVIDENCE_CHARACTERS]}" for line in shown)
+        yield from (f"{INDENT}{PUBLISH[self.language]}: {printable(record.zone_line)}" for record in found.publish)
 
 
 def _label(status: Status, language: str, colour: bool) -> str:

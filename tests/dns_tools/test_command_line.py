@@ -60,7 +60,7 @@ def test_a_healthy_domain_with_48_addresses_passes(healthy, ips_file, tmp_path):
     assert (found.returncode, found.stderr) == (0, b""), text
     assert "El registro autoriza 48 de las 48 direcciones de envío." in text
     assert "La clave publicada es la de la clave privada que firma." in text
-    assert "192.0.2.1 (+47) El nombre mx1.boletin.example.gob.pe lleva de vuelta a la dirección." in text
+    assert "192.0.2.1 (+47) BIEN El nombre mx1.boletin.example.gob.pe lleva de vuelta a la dirección." in text
     assert text.endswith("Resultado: BIEN")
     verbose = " ".join(run(healthy, "ptr", "--ips", ips_file, "--verbose").stdout.decode().split())
     assert verbose.count("lleva de vuelta a la dirección") == 48

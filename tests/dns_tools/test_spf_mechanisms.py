@@ -179,6 +179,13 @@ def test_a_reverse_name_whose_server_fails_is_skipped(nameserver):
     assert result(nameserver) == "fail"
 
 
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_reverse_name_that_is_an_endless_alias_matches_nothing(nameserver, bare):
+    nameserver.load("10.2.0.192.in-addr.arpa. CNAME x.example.com.\nx.example.com. CNAME 10.2.0.192.in-addr.arpa.")
+    nameserver.bare_aliases = bare
+    assert result(nameserver, "v=spf1 ptr ~all") == "softfail"
+
+
 # --- ip4, ip6 (§5.6) ---
 
 
