@@ -1,9 +1,7 @@
 """DKIM keys in the DNS (RFC 6376 §3.6.1): building, parsing and checking the TXT record of a public key.
 
     build_record(public_key, key_type="rsa")        what to publish
-    zone_line(name, text)                           the same as a line of a zone file
     parse_record(text)                              what a record says, or RecordError
-    query_records(resolver, domain, selector)       what is published
     check_published_key(resolver, domain, selector, expected=…)   does it match, and if not, why
 
 The resolver is dnspython's and comes from the caller, with its servers and time limits.
@@ -14,17 +12,15 @@ import binascii
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import dns.exception
-import dns.rdatatype
 import dns.resolver
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from dns_tools import findings
+from dns_tools.lookup import query
 from dns_tools.tags import RecordError, parse_tags
 
-MAX_STRING_OCTETS = 255
-"""Of one character-string in a TXT record (RFC 1035 §3.3)."""
 MAX_RECORD_CHARACTERS = 4096
 """A 4096-bit RSA key takes about 750; what is much longer is no key but an attack."""
 MIN_RSA_BITS = 1024
@@ -66,13 +62,6 @@ def record_name(domain: str, selector: str) -> str:
 def build_record(public_key: bytes, key_type: str = "rsa") -> str:
     """``public_key``: a DER SubjectPublicKeyInfo for RSA, the bare 32 octets for Ed25519 (RFC 8463 §4.2)."""
     return f"v=DKIM1; k={key_type}; p={base64.b64encode(public_key).decode()}"
-
-
-def zone_line(name: str, text: str) -> str:
-    """A line of a zone file, cut into strings of at most 255 octets as TXT records need."""
-    pieces = [text[start : start + MAX_STRING_OCTETS] for start in range(0, len(text), MAX_STRING_OCTETS)]
-    quoted = " ".join('"' + piece.replace("\\", "\\\\").replace('"', '\\"') + '"' for piece in pieces)
-    return f"{name}. IN TXT ( {quoted} )" if len(pieces) > 1 else f"{name}. IN TXT {quoted}"
 
 
 def parse_record(text: str) -> KeyRecord:
@@ -127,6 +116,10 @@ def check_key(record: KeyRecord) -> None:
         raise RecordError("key_too_short", str(key.key_size))
 
 
+zone_line = findings.zone_line
+"""A record of ours as a line of a zone file."""
+
+
 class KeyStatus(StrEnum):
     MATCHES = "matches"
     MISSING = "missing"
@@ -153,22 +146,13 @@ class KeyCheck:
         return self.status is KeyStatus.MATCHES
 
 
-def query_records(resolver: dns.resolver.Resolver, domain: str, selector: str) -> tuple[str, ...]:
-    """The TXT records at the key's name, none where there are none. Raises ``dns.exception.DNSException``."""
-    try:
-        answer = resolver.resolve(record_name(domain, selector), dns.rdatatype.TXT, search=False)
-    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-        return ()
-    return tuple(b"".join(rdata.strings).decode("ascii", "replace") for rdata in answer)
-
-
 def check_published_key(resolver: dns.resolver.Resolver, domain: str, selector: str, *, expected: str) -> KeyCheck:
     """Whether the DNS shows the key of the record ``expected``. Never raises for what the DNS says."""
     name = record_name(domain, selector)
-    try:
-        found = query_records(resolver, domain, selector)
-    except dns.exception.DNSException as error:
-        return KeyCheck(status=KeyStatus.UNREACHABLE, name=name, detail=type(error).__name__)
+    lookup = query(resolver, name, "TXT")
+    if lookup.unknown:
+        return KeyCheck(status=KeyStatus.UNREACHABLE, name=name, detail=lookup.status)
+    found = tuple(text.decode("ascii", "replace") for text in lookup.texts)
     if len(found) != 1:
         return KeyCheck(status=KeyStatus.SEVERAL if found else KeyStatus.MISSING, name=name, found=found)
     try:

@@ -13,6 +13,7 @@ from importlib import resources
 from typing import Any
 
 MAX_STRING_OCTETS = 255
+"""Of one character-string in a TXT record (RFC 1035 §3.3)."""
 LANGUAGES = ("es", "en")
 
 
@@ -27,6 +28,13 @@ SEVERITY = {Status.PASS: 0, Status.WARNING: 1, Status.ERROR: 2, Status.FAIL: 3}
 EXIT_CODES = {Status.PASS: 0, Status.WARNING: 0, Status.ERROR: 2, Status.FAIL: 1}
 
 
+def zone_line(name: str, text: str) -> str:
+    """A TXT record as a line of a zone file, cut into strings of at most 255 octets as TXT records need."""
+    pieces = [text[start : start + MAX_STRING_OCTETS] for start in range(0, len(text), MAX_STRING_OCTETS)] or [""]
+    quoted = " ".join('"' + piece.replace("\\", "\\\\").replace('"', '\\"') + '"' for piece in pieces)
+    return f"{name}. IN TXT ( {quoted} )" if len(pieces) > 1 else f"{name}. IN TXT {quoted}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ToPublish:
     """A record for the DNS administrator."""
@@ -37,12 +45,7 @@ class ToPublish:
 
     @property
     def zone_line(self) -> str:
-        """A line of a zone file; texts are cut into strings of at most 255 octets (RFC 1035 §3.3)."""
-        if self.type != "TXT":
-            return f"{self.name}. IN {self.type} {self.text}"
-        pieces = [self.text[at : at + MAX_STRING_OCTETS] for at in range(0, len(self.text), MAX_STRING_OCTETS)]
-        quoted = " ".join('"' + piece.replace("\\", "\\\\").replace('"', '\\"') + '"' for piece in pieces)
-        return f"{self.name}. IN TXT {quoted}" if len(pieces) == 1 else f"{self.name}. IN TXT ( {quoted} )"
+        return zone_line(self.name, self.text) if self.type == "TXT" else f"{self.name}. IN {self.type} {self.text}"
 
 
 @dataclass(frozen=True, kw_only=True)
