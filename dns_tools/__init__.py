@@ -15,6 +15,7 @@ the sentence in Spanish and English, the record to publish.
     reverse.py      PTR, FCrDNS, HELO
     blocklists.py   lists of addresses and domains (blocklists.toml), refusals told from listings
     exchange.py     MX, null MX, DANE;  transport.py: MTA-STS, TLS-RPT;  bimi.py;  dnssec.py
+    servers.py      every name server of a zone asked by itself: is a new record out everywhere?
     historical.py   Sender ID and DomainKeys, marked as what they are
     command_line.py `python -m dns_tools check DOMAIN`, and table.py, how a terminal shows it
 """

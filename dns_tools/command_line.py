@@ -14,7 +14,8 @@ import dns.resolver
 
 from dns_tools.bimi import check_bimi
 from dns_tools.blocklists import Blocklist, check_addresses, check_domain, load_lists, parse_lists, probe
-from dns_tools.dkim_check import check_dkim
+from dns_tools.dkim import record_name
+from dns_tools.dkim_check import check_dkim, record_of
 from dns_tools.dmarc.check import check_dmarc
 from dns_tools.dnssec import check_dnssec
 from dns_tools.exchange import check_dane, check_mx
@@ -23,6 +24,7 @@ from dns_tools.historical import check_historical
 from dns_tools.lookup import PARALLEL_QUESTIONS, is_domain, make_resolver, with_cache
 from dns_tools.message import MAX_MESSAGE_BYTES, Envelope, check_message, spf_finding
 from dns_tools.reverse import check_ptr
+from dns_tools.servers import check_seen_by_all, check_servers
 from dns_tools.spf import check_host
 from dns_tools.spf.lint import check_spf
 from dns_tools.table import render
@@ -43,8 +45,9 @@ TOPICS: dict[str, Topic] = {
     "bimi": check_bimi,
     "dnssec": check_dnssec,
     "historical": check_historical,
+    "servers": check_servers,
 }
-"""Commands that take a domain and nothing else."""
+"""Commands that take a domain and nothing else. The last asks servers by their own addresses and is no part of `check`."""
 
 
 class UsageError(Exception):
@@ -91,6 +94,9 @@ def make_parser() -> argparse.ArgumentParser:
     spf.add_argument("--helo", default="", help="name of HELO")
     dkim = _command(commands, "dkim", run_dkim, "a published DKIM key", "domain")
     dkim.add_argument("--selector", action="append", required=True)
+    dkim.add_argument(
+        "--every-server", action="store_true", help="ask each name server of the zone for the private key's record"
+    )
     _private_key(dkim)
     _command(
         commands, "dmarc", lambda resolver, options: check_dmarc(resolver, options.domain), "the DMARC record", "domain"
@@ -177,8 +183,8 @@ def run_check(resolver: Resolver, options: argparse.Namespace) -> list[Finding]:
     found = check_spf(resolver, options.domain, ips)
     found += run_dkim(resolver, options)
     found += check_dmarc(resolver, options.domain)
-    for topic in TOPICS.values():
-        found += topic(resolver, options.domain)
+    for name, topic in TOPICS.items():
+        found += topic(resolver, options.domain) if name != "servers" else []
     found += check_domain(resolver, options.domain)
     return [*found, *_pointers(resolver, pairs), *check_addresses(resolver, ips)]
 
@@ -193,11 +199,14 @@ def run_spf(resolver: Resolver, options: argparse.Namespace) -> list[Finding]:
 
 def run_dkim(resolver: Resolver, options: argparse.Namespace) -> list[Finding]:
     private_key = options.private_key.read_bytes() if options.private_key else None
-    return [
-        found
-        for selector in options.selector
-        for found in check_dkim(resolver, options.domain, selector, private_key=private_key)
-    ]
+    found: list[Finding] = []
+    for selector in options.selector:
+        found += check_dkim(resolver, options.domain, selector, private_key=private_key)
+        if getattr(options, "every_server", False):
+            if private_key is None:
+                raise UsageError("--every-server needs --private-key")
+            found += check_seen_by_all(resolver, record_name(options.domain, selector), record_of(private_key))
+    return found
 
 
 def run_ptr(resolver: Resolver, options: argparse.Namespace) -> list[Finding]:

@@ -65,6 +65,8 @@ class Lookup:
     """The names that CNAME records led to, in their order."""
     authenticated: bool = False
     """The resolver says that it validated the answer by DNSSEC (AD)."""
+    authoritative: bool = False
+    """The server speaks for the zone itself (AA), not from memory."""
     detail: str = ""
 
     @property
@@ -206,6 +208,7 @@ def _answered(unanswered: Lookup, answer: dns.resolver.Answer, links: tuple[str,
         server=f"{answer.nameserver}:{answer.port}" if answer.nameserver else unanswered.server,
         aliases=unanswered.aliases + links,
         authenticated=bool(answer.response.flags & dns.flags.AD),
+        authoritative=bool(answer.response.flags & dns.flags.AA),
     )
 
 

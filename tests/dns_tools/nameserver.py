@@ -27,10 +27,10 @@ PLAIN_UDP_OCTETS = 512
 class NameServer:
     """`asked` keeps every question: (name, type, "udp" or "tcp")."""
 
-    def __init__(self):
+    def __init__(self, host="127.0.0.1", port=0):
         self.asked = []
         self.reset()
-        self._udp, self._tcp = _bind_both(self)
+        self._udp, self._tcp = _bind_both(self, host, port)
         self.port = self._udp.server_address[1]
         self._threads = [
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -73,6 +73,11 @@ class NameServer:
             held[key] = held[key].union(made.to_rdataset())
         else:
             held[key] = made.to_rdataset()
+
+    def soa(self, zone, serial):
+        """A zone file knows one SOA only, at its origin; here are many zones."""
+        self.add_rrset(dns.rrset.from_text(f"{zone}.", 300, "IN", "SOA", f"ns1.{zone}. admin.{zone}. {serial} 1 1 1 1"))
+        return self
 
     def add_rrset(self, rrset):
         self.nodes.setdefault(rrset.name, {})[(rrset.rdtype, rrset.covers)] = rrset.to_rdataset()
@@ -195,10 +200,10 @@ class _Tcp(socketserver.ThreadingTCPServer):
     block_on_close = False
 
 
-def _bind_both(owner):
+def _bind_both(owner, host, port):
     """The same port for both; another process may hold the TCP one, then the next try takes another."""
     for _ in range(20):
-        udp = _Udp(("127.0.0.1", 0), _UdpHandler)
+        udp = _Udp((host, port), _UdpHandler)
         try:
             tcp = _Tcp(udp.server_address, _TcpHandler)
         except OSError:
