@@ -98,8 +98,8 @@ def check_host(
 
 
 def _address(ip: str | IPAddress) -> IPAddress:
-    """An IPv4 address mapped into IPv6 is an IPv4 client (§5)."""
-    address = ipaddress.ip_address(ip)
+    """An IPv4 address mapped into IPv6 is an IPv4 client (§5); the zone of a link-local address is nobody's business."""
+    address = ipaddress.ip_address(str(ip).partition("%")[0])
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
 

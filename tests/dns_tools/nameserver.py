@@ -82,7 +82,7 @@ class NameServer:
     def add_rrset(self, rrset):
         self.nodes.setdefault(rrset.name, {})[(rrset.rdtype, rrset.covers)] = rrset.to_rdataset()
 
-    def resolver(self, *, timeout_seconds=0.3, lifetime_seconds=0.8):
+    def resolver(self, *, timeout_seconds=0.5, lifetime_seconds=1.5):
         return make_resolver(
             f"127.0.0.1:{self.port}", timeout_seconds=timeout_seconds, lifetime_seconds=lifetime_seconds
         )

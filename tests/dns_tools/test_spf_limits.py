@@ -86,17 +86,21 @@ def test_only_ten_reverse_names_are_looked_at(nameserver):
 
 def test_time_is_limited(nameserver):
     nameserver.load("x.example.com. A 192.0.2.99").txt(DOMAIN, "v=spf1 " + "a:x.example.com " * 9 + "-all")
-    nameserver.slow_seconds["x.example.com"] = 0.15
+    nameserver.slow_seconds["x.example.com"] = 0.5
+    resolver = nameserver.resolver(timeout_seconds=2, lifetime_seconds=4)
     started = time.monotonic()
-    found = check_host(
-        CLIENT, DOMAIN, f"a@{DOMAIN}", "h.example.com", resolver=nameserver.resolver(), time_limit_seconds=0.4
-    )
+    found = check_host(CLIENT, DOMAIN, f"a@{DOMAIN}", "h.example.com", resolver=resolver, time_limit_seconds=0.8)
     assert (found.result, found.problem) == ("temperror", "time_limit")
-    assert time.monotonic() - started < 1.2
+    assert time.monotonic() - started < 4
+
+
+def test_a_name_that_cannot_exist_is_no_void_term(nameserver):
+    terms = " ".join(f"a:%{{l}}.{letter}.example.com" for letter in "abcd")
+    assert result(nameserver, f"v=spf1 {terms} ~all", sender="x" * 64 + "@example.com") == "softfail"
 
 
 def test_a_silent_server_costs_no_more_than_the_resolvers_time(nameserver):
     nameserver.silent.add(DOMAIN)
     started = time.monotonic()
     assert outcome(nameserver).result == "temperror"
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5

@@ -147,7 +147,7 @@ def test_a_silent_include_costs_its_time_a_few_times_only(nameserver):
     nameserver.txt(DOMAIN, "v=spf1 ip4:192.0.2.0/28 include:i.example.net -all")
     started = time.monotonic()
     found = {one.code: one for one in check_spf(nameserver.resolver(), DOMAIN, IPS)}
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 20
     assert (found["spf.covered"].values["count"], found["spf.coverage_unknown"].values["count"]) == (15, 33)
 
 

@@ -83,6 +83,23 @@ def test_helo_names_of_any_kind_fill_their_macro(nameserver):
     assert result(nameserver, "", helo="x") == "fail"
 
 
+@pytest.mark.parametrize(
+    "helo, expected",
+    [("mx.example.com", "pass"), ("OEMCOMPUTER", "fail"), ("[192.0.2.10]", "fail"), ("JUMPIN' JUPITER", "fail")],
+)
+def test_a_policy_can_require_a_greeting_that_leads_back(nameserver, helo, expected):
+    nameserver.load(f"mx.example.com. A {CLIENT}")
+    nameserver.txt(DOMAIN, "v=spf1 -include:_spfh.%{d2} ip4:192.0.2.0/24 -all")
+    nameserver.txt("_spfh.example.com", "v=spf1 -a:%{h} +all")
+    assert outcome(nameserver, helo=helo).result == expected
+
+
+def test_encoded_spaces_and_percents_are_part_of_the_name(nameserver):
+    nameserver.txt(DOMAIN, "v=spf1 exists:%%percent%%%_space%-%{d} -all")
+    nameserver.load("%percent%\\032space%20example.com. A 127.0.0.2")
+    assert outcome(nameserver).result == "pass"
+
+
 def test_upper_case_letters_escape_for_urls(nameserver):
     nameserver.txt(DOMAIN, "v=spf1 -all exp=e.example.com").txt(
         "e.example.com", "http://x.example.com/why?s=%{S}&i=%{I}&h=%{H}"

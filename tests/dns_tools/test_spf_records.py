@@ -63,6 +63,12 @@ def test_a_mapped_ipv4_address_is_an_ipv4_client(nameserver):
     assert result(nameserver, f"v=spf1 ip4:{CLIENT} -all", ip=f"::ffff:{CLIENT}") == "pass"
 
 
+def test_a_link_local_client_may_come_with_its_zone(nameserver):
+    record = "v=spf1 exists:%{ir}.%{v}.example.com ip6:fe80::1 -all"
+    assert result(nameserver, record, ip="fe80::1%eth0") == "pass"
+    assert all("eth0" not in name for name, _, _ in nameserver.asked)
+
+
 def test_an_address_that_is_none_is_the_callers_mistake(nameserver):
     with pytest.raises(ValueError, match="does not appear"):
         outcome(nameserver, ip="no address")
