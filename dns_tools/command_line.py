@@ -16,7 +16,7 @@ from dns_tools.bimi import check_bimi
 from dns_tools.blocklists import Blocklist, check_addresses, check_domain, load_lists, parse_lists, probe
 from dns_tools.dkim import record_name
 from dns_tools.dkim_check import check_dkim, record_of
-from dns_tools.dmarc.check import check_dmarc
+from dns_tools.dmarc.check import check_alignment, check_dmarc
 from dns_tools.dnssec import check_dnssec
 from dns_tools.exchange import check_dane, check_mx
 from dns_tools.findings import EXIT_CODES, Finding, worst
@@ -85,6 +85,12 @@ def make_parser() -> argparse.ArgumentParser:
         prog="python -m dns_tools", description="Checks what the DNS says of a mail domain."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_domain_commands(commands)
+    _add_other_commands(commands)
+    return parser
+
+
+def _add_domain_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     check = _command(commands, "check", run_check, "everything about a sending domain", "domain", "ips")
     check.add_argument("--selector", action="append", default=[], help="DKIM selector; may be given again")
     _private_key(check)
@@ -94,13 +100,18 @@ def make_parser() -> argparse.ArgumentParser:
     spf.add_argument("--helo", default="", help="name of HELO")
     dkim = _command(commands, "dkim", run_dkim, "a published DKIM key", "domain")
     dkim.add_argument("--selector", action="append", required=True)
-    dkim.add_argument(
-        "--every-server", action="store_true", help="ask each name server of the zone for the private key's record"
-    )
+    dkim.add_argument("--every-server", action="store_true", help="ask each name server for the private key's record")
     _private_key(dkim)
-    _command(
-        commands, "dmarc", lambda resolver, options: check_dmarc(resolver, options.domain), "the DMARC record", "domain"
+    dmarc = _command(commands, "dmarc", run_dmarc, "the DMARC record, and what would align with it", "domain")
+    dmarc.add_argument("--return-path", type=_domain, metavar="DOMAIN", help="of MAIL FROM")
+    dmarc.add_argument(
+        "--signer", type=_domain, action="append", default=[], metavar="DOMAIN", help="d= of a signature"
     )
+    for name in TOPICS:
+        _command(commands, name, run_topic, f"{name} of a domain", "domain").set_defaults(topic=name)
+
+
+def _add_other_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     ptr = _command(commands, "ptr", run_ptr, "reverse DNS of addresses", "addresses", "ips")
     ptr.add_argument("--helo", default="", help="the name with which they greet")
     dnsbl = _command(commands, "dnsbl", run_dnsbl, "lists of addresses and domains", "addresses", "ips")
@@ -109,11 +120,8 @@ def make_parser() -> argparse.ArgumentParser:
     verify = _command(commands, "verify", run_verify, "the signatures of a message, SPF and DMARC")
     verify.add_argument("message", type=Path, help="a file of the message as received; - for standard input")
     verify.add_argument("--ip", help="the client that delivered it")
-    verify.add_argument("--helo", default="")
-    verify.add_argument("--mail-from", default="")
-    for name in TOPICS:
-        _command(commands, name, run_topic, f"{name} of a domain", "domain").set_defaults(topic=name)
-    return parser
+    verify.add_argument("--helo", default="", help="the name with which the client greeted")
+    verify.add_argument("--mail-from", default="", help="the envelope's sender")
 
 
 def _command(
@@ -207,6 +215,13 @@ def run_dkim(resolver: Resolver, options: argparse.Namespace) -> list[Finding]:
                 raise UsageError("--every-server needs --private-key")
             found += check_seen_by_all(resolver, record_name(options.domain, selector), record_of(private_key))
     return found
+
+
+def run_dmarc(resolver: Resolver, options: argparse.Namespace) -> list[Finding]:
+    found = check_dmarc(resolver, options.domain)
+    return found + check_alignment(
+        resolver, options.domain, return_path=options.return_path or "", signers=options.signer
+    )
 
 
 def run_ptr(resolver: Resolver, options: argparse.Namespace) -> list[Finding]:

@@ -5,10 +5,11 @@ next_record(text, record)          one step further on the way none -> quarantin
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dns.resolver
 
+from dns_tools.dmarc.alignment import aligned
 from dns_tools.dmarc.discovery import Discovery, Step, discover, organizational_domain
 from dns_tools.dmarc.record import STRENGTH, Policy, Record, ReportAddress, is_dmarc
 from dns_tools.findings import Finding, ToPublish, finding
@@ -39,6 +40,27 @@ def check_dmarc(resolver: dns.resolver.Resolver, domain: str) -> list[Finding]:
         *_policy(discovery, discovery.applied, discovery.record),
         *_mistakes(discovery, discovery.record),
         *_reports(resolver, discovery, discovery.applied, discovery.record),
+    ]
+
+
+def check_alignment(
+    resolver: dns.resolver.Resolver, domain: str, *, return_path: str = "", signers: Sequence[str] = ()
+) -> list[Finding]:
+    """Of mail yet to be sent: would its return path (SPF) and its signatures (d=) count for the author's domain?"""
+    resolver = with_cache(resolver)
+    discovery = discover(resolver, domain)
+    record = discovery.record or Record()
+    pairs = [("SPF", return_path, record.strict_spf)] if return_path else []
+    pairs += [("DKIM", signer, record.strict_dkim) for signer in signers]
+    return [
+        finding(
+            "dmarc.aligned" if aligned(resolver, discovery, name, strict=strict) else "dmarc.not_aligned",
+            domain,
+            evidence=[step.lookup.evidence for step in discovery.steps],
+            method=method,
+            name=name,
+        )
+        for method, name, strict in pairs
     ]
 
 

@@ -273,7 +273,7 @@ class Evaluation:
     def explanation(self, target: Pieces, domain: str) -> str:
         """§6.2: whatever is wrong with it, there is no explanation, and the result stays."""
         try:
-            found = self.ask(self.expand(target, domain), "TXT", failing=False)
+            found = self.ask(self.expand(target, domain), "TXT")
             if len(found.records) != 1:
                 return ""
             text = found.texts[0].decode("ascii")

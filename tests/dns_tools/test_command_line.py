@@ -103,6 +103,8 @@ def test_one_client_is_checked_as_a_receiver_would(healthy, ip, code):
         (("dkim", DOMAIN, "--selector", "s2"), 1),
         (("dmarc", DOMAIN), 0),
         (("dmarc", "example.org"), 1),
+        (("dmarc", DOMAIN, "--return-path", f"r.{DOMAIN}", "--signer", DOMAIN), 0),
+        (("dmarc", DOMAIN, "--signer", "example.net"), 1),
         (("ptr", "192.0.2.5", "--helo", f"mx5.{DOMAIN}"), 0),
         (("ptr", "192.0.2.5", "192.0.2.99"), 1),
         (("dnsbl", "192.0.2.5", DOMAIN), 0),

@@ -3,7 +3,7 @@
 import pytest
 
 from dns_tools.dmarc import DkimIdentity, RecordError, discover, evaluate, organizational_domain, parse
-from dns_tools.dmarc.check import check_dmarc
+from dns_tools.dmarc.check import check_alignment, check_dmarc
 from dns_tools.dmarc.record import Policy
 from dns_tools.dmarc.suffixes import PublicSuffixes, shipped_suffixes
 from dns_tools.findings import Status, worst
@@ -304,3 +304,18 @@ def test_a_parent_that_cannot_be_reached_is_a_warning_only(nameserver):
     nameserver.servfail.add(f"_dmarc.{PARENT}")
     found = codes(nameserver, "v=DMARC1; p=reject")
     assert found["dmarc.step_unreachable"].status is Status.WARNING
+
+
+@pytest.mark.parametrize(
+    "record, return_path, signer, expected",
+    [
+        ("p=none", f"r.{DOMAIN}", DOMAIN, ["dmarc.aligned", "dmarc.aligned"]),
+        ("p=none; aspf=s", f"r.{DOMAIN}", DOMAIN, ["dmarc.not_aligned", "dmarc.aligned"]),
+        ("p=none; adkim=s", f"r.{DOMAIN}", PARENT, ["dmarc.aligned", "dmarc.not_aligned"]),
+        ("p=none", "bounces.example.net", "example.net", ["dmarc.not_aligned", "dmarc.not_aligned"]),
+    ],
+)
+def test_alignment_is_known_before_anything_is_sent(nameserver, record, return_path, signer, expected):
+    resolver = publish(nameserver, **{PARENT: f"v=DMARC1; {record}"})
+    found = check_alignment(resolver, DOMAIN, return_path=return_path, signers=[signer])
+    assert [one.code for one in found] == expected

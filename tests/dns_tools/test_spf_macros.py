@@ -202,6 +202,7 @@ def test_the_explanation_of_an_include_is_not_used(nameserver):
         explained(nameserver, "this", record="v=spf1 include:i.example.com -all exp=e.example.com").explanation
         == "this"
     )
+    assert ("i2.example.com", "TXT", "udp") not in nameserver.asked
 
 
 def test_a_redirect_brings_its_own_explanation_or_none(nameserver):

@@ -136,6 +136,12 @@ def test_mx(nameserver, terms, ip, expected):
     assert result(nameserver, f"v=spf1 {terms} -all", ip=ip) == expected
 
 
+def test_a_null_mx_is_not_asked_for_its_address(nameserver):
+    nameserver.load(EXCHANGES)
+    assert result(nameserver, "v=spf1 mx:null.example.com ~all") == "softfail"
+    assert "" not in {name for name, _, _ in nameserver.asked}
+
+
 # --- ptr (§5.5) ---
 
 REVERSE = f"""
