@@ -40,6 +40,9 @@ class Settings:
     max_upload_mb: int = 512
     """Largest file taken by an import, in MiB."""
     max_import_columns: int = 200
+    keep_import_days: int = 30
+    """How long the rows of an ended import, the rejected ones included, can be looked at. An import that nobody goes on
+    with for as long is cancelled, and its file deleted; other files go as soon as their import has ended."""
     batch_size: int = 500
     """Deliveries per batch (one broker message)."""
     chunk_size: int = 250

@@ -18,4 +18,5 @@ the sentence in Spanish and English, the record to publish.
     servers.py      every name server of a zone asked by itself: is a new record out everywhere?
     historical.py   Sender ID and DomainKeys, marked as what they are
     command_line.py `python -m dns_tools check DOMAIN`, and table.py, how a terminal shows it
+    presence.py     whether MX, SPF and DMARC stand there at all: the short look that the product's domain page takes
 """

@@ -1,6 +1,5 @@
 """Alembic's environment: always online, always through the application's own engine."""
 
-import re
 from typing import Any
 
 from alembic import context
@@ -8,14 +7,12 @@ from flask import current_app
 
 from app import models  # noqa: F401  # the models register themselves in the metadata
 from app.extensions import Base
-from app.models.partitions import PARTITIONED_TABLES
-
-PARTITION = re.compile(rf"({'|'.join(PARTITIONED_TABLES)})_\d{{4}}_\d{{2}}")
+from app.models.partitions import is_partition
 
 
 def is_ours(_object: object, name: str | None, type_: str, *_more: Any) -> bool:
     """Partitions come and go by the calendar, not by migrations."""
-    return not (type_ == "table" and PARTITION.fullmatch(name or ""))
+    return not (type_ == "table" and is_partition(name or ""))
 
 
 def run_migrations() -> None:

@@ -1,8 +1,12 @@
 # Sourced by the programs in script/: finds Python, makes .venv, installs locked requirements. Expects `set -euo pipefail`.
+# Asked for --help it prints the program's heading comment and ends, before any work.
 # Leaves: $root (the checkout, also the working directory) and $python (.venv's).
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
+
+print_heading() { while IFS= read -r line; do case $line in '#!'*) ;; '#'*) line=${line#'#'}; printf '%s\n' "${line# }" ;; *) return ;; esac; done; }
+case ${1:-} in -h | --help) print_heading <"$0"; exit 0 ;; esac
 
 unset CDPATH PYTHONPATH PYTHONHOME
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)

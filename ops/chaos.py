@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from app.extensions import db
 from app.flow import composing
 from app.mail.tokens import TokenMaker, message_id
-from app.models import Campaign, CampaignStatus
+from app.models import Campaign
 from ops.bench import stage as stages
 from ops.supervise import BackOff, Supervisor
 
@@ -61,8 +61,7 @@ class Chaos:
         campaign = stages.make_campaign(panel, stages.make_contacts(panel, self.recipients))
         # Slow enough that the campaign is in mid-flight for the whole run of kills.
         campaign.rate_per_hour = max(3600, int(self.recipients / (self.kills * 1.5) * 3600))
-        campaign.status, campaign.scheduled_at = CampaignStatus.SCHEDULED, text("now()")  # type: ignore[assignment]
-        db.session.commit()
+        stages.schedule(self.stage.app, campaign)
         campaign_id = campaign.id
         started = time.monotonic()
         names = ["practice", "dispatcher", "sender", "worker"]

@@ -65,6 +65,8 @@ class Installation:
         self.postgres: EmbeddedPostgres | None = None
         self.redis: EmbeddedRedis | None = None
         self.supervisor: Supervisor | None = None
+        self.administrator: str | None = None
+        """An account to log in with; known after `seed()`, none where no active one administers."""
         self._durable = durable
         self._given = environ
         self._reservations: list[ports.Reservation] = []
@@ -94,7 +96,7 @@ class Installation:
     @property
     def local_url(self) -> str:
         """Where this machine reaches the web, whatever its public name."""
-        host = _LOOPBACK if self.host in ("0.0.0.0", "") else "[::1]" if self.host == "::" else self.host  # noqa: S104
+        host = _LOOPBACK if self.host in ("0.0.0.0", "") else "[::1]" if self.host == "::" else self.host  # noqa: S104  # compared
         return f"http://{host}:{self.port}"
 
     @property
@@ -166,6 +168,7 @@ class Installation:
             raise InstallationError(f"The first data could not be written:\n{done.stdout}{done.stderr}")
         said = [line for line in done.stdout.splitlines() if line.startswith("{")]
         told = json.loads(said[-1]) if said else {}
+        self.administrator = told.get("administrator")
         return {name: str(told[name]) for name in ("login", "password")} if told.get("password") else {}
 
     def flask(self, *arguments: str) -> subprocess.CompletedProcess[str]:

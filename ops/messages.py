@@ -35,7 +35,7 @@ def catalogue_paths(translations: Path = TRANSLATIONS) -> list[Path]:
 def extract(checkout: Path = CHECKOUT) -> Catalog:
     """The messages of `app/`, as `babel.cfg` names the files."""
     with (checkout / "babel.cfg").open() as file:
-        methods, options = parse_mapping_cfg(file)  # type: ignore[no-untyped-call]
+        methods, options = parse_mapping_cfg(file)  # type: ignore[no-untyped-call]  # Babel
     catalogue = Catalog(project="Chaski", charset="utf-8")
     for _file, _line, message, comments, context in extract_from_dir(
         checkout, methods, options, keywords=KEYWORDS, comment_tags=("TRANSLATORS:",), strip_comment_tags=True

@@ -12,7 +12,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 class MigrationError(Exception):
-    """The schema could not be upgraded; the text is what Alembic said."""
+    """The schema could not be upgraded; the text says why."""
 
 
 def upgrade(settings: Mapping[str, str]) -> None:
@@ -31,4 +31,15 @@ def upgrade(settings: Mapping[str, str]) -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise MigrationError(f"The database could not be upgraded:\n{done.stdout.strip()}")
+        raise MigrationError(_explanation(done.stdout.strip()))
+
+
+def _explanation(said: str) -> str:
+    """A server that does not answer is no defect of ours: its driver's line says it better than our traceback."""
+    unanswered = [line for line in said.splitlines() if line.startswith("psycopg.OperationalError: ")]
+    if not unanswered:
+        return f"The database could not be upgraded:\n{said}"
+    words = unanswered[0].partition(": ")[2]
+    return (
+        f"The database does not answer: {words}\nStart it, or correct DATABASE_URL (without it Chaski brings its own)."
+    )

@@ -19,6 +19,8 @@ from ops.services.instance import var_dir
 
 DEFAULT_PORT = 8025
 _HEALTHY_WITHIN_SECONDS = 90.0
+_QUIET_SECONDS = 1.5
+_CALM_WITHIN_SECONDS = 20.0
 _EXPECTED = (
     argparse.ArgumentTypeError,
     AssetError,
@@ -35,6 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
+    status = _serve_or_explain(options)
+    if status != 1 and not options.setup_only:
+        _say("Stopped: nothing of this installation is running any more. script/server starts it again.")
+    return status
+
+
+def _serve_or_explain(options: argparse.Namespace) -> int:
     try:
         return serve(options)
     except KeyboardInterrupt:
@@ -80,11 +89,12 @@ def _say(text: str) -> None:
 def serve(options: argparse.Namespace) -> int:
     with Installation(var_dir(), host=options.host) as installation:
         _choose_port(installation, options.port)
-        login = _set_up(installation)
+        password = _set_up(installation)
+        log_in = _log_in(installation.administrator, password)
         if options.setup_only:
-            _show(["Chaski is set up. Start it with script/server.", *_first_login(login)])
+            _show(["Chaski is set up. Start it with script/server.", *log_in])
             return 0
-        return _run(installation, login)
+        return _run(installation, log_in)
 
 
 def _choose_port(installation: Installation, asked: int | None) -> None:
@@ -97,7 +107,8 @@ def _choose_port(installation: Installation, asked: int | None) -> None:
         _say(f"Port {wanted} is taken: using {installation.port}.")
 
 
-def _set_up(installation: Installation) -> dict[str, str]:
+def _set_up(installation: Installation) -> str | None:
+    """The administrator's password, where it was made just now."""
     _say("2/6 Browser assets")
     install_assets()
     _say("3/6 Translations")
@@ -106,27 +117,38 @@ def _set_up(installation: Installation) -> dict[str, str]:
     installation.start_services()
     _say("5/6 Database")
     installation.upgrade_database()
-    return installation.seed()
+    return installation.seed().get("password")
 
 
-def _run(installation: Installation, login: dict[str, str]) -> int:
+def _run(installation: Installation, log_in: Sequence[str]) -> int:
     _say("6/6 Processes")
     supervisor = installation.start_processes()
     supervisor.stop_on_signals()
     if installation.wait_until_healthy(_HEALTHY_WITHIN_SECONDS):
-        _show([f"Chaski is running: {installation.public_url}", *_first_login(login), "Ctrl-C stops it."])
-        supervisor.wait_for_signal()
+        supervisor.wait_until_calm(quiet_seconds=_QUIET_SECONDS, at_most_seconds=_CALM_WITHIN_SECONDS)
     elif not supervisor.stop_requested:
         _say(f"error: {installation.local_url}/healthz did not answer; the lines of `web` above say why.")
         return 1
+    if not supervisor.stop_requested:
+        _show([f"Chaski is running: {installation.public_url}", *log_in, "Ctrl-C stops it."])
+        supervisor.wait_for_signal()
     _say("Stopping …")
     return 0
 
 
-def _first_login(login: dict[str, str]) -> list[str]:
-    if not login:
-        return []
-    return ["", f"First log-in: {login.get('login', '')}", f"Password:     {login.get('password', '')}", ""]
+def _log_in(account: str | None, password: str | None) -> list[str]:
+    if account is None:
+        return ["", "Log in with your own account.", ""]
+    if password is not None:
+        return [
+            "",
+            f"Account:  {account}",
+            f"Password: {password}",
+            "          (shown this once; change it in your profile)",
+            "",
+        ]
+    lost = f"(lost it? .venv/bin/flask users password {account})"
+    return ["", f"Account:  {account}", "Password: as first shown, or as you set it since", f"          {lost}", ""]
 
 
 def _show(lines: Sequence[str]) -> None:

@@ -12,13 +12,14 @@ supervisor dies, however it dies (PR_SET_PDEATHSIG). From a program:
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,8 +54,12 @@ class Printer:
         self._width = width
         self._colour = colour
         self._lock = threading.Lock()
+        self.heard: set[str] = set()
+        self.spoke_at = time.monotonic()
 
     def line(self, name: str, number: int, text: bytes) -> None:
+        self.heard.add(name)
+        self.spoke_at = time.monotonic()
         prefix = f"{name:<{self._width}} |"
         if self._colour:
             prefix = f"\x1b[{_COLOURS[number % len(_COLOURS)]}m{prefix}\x1b[0m"
@@ -167,11 +172,19 @@ class Supervisor:
     def stop_on_signals(self) -> dict[signal.Signals, signal.Handlers]:
         """Take over the signals that mean "stop"; returns the handlers that were there."""
         wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        return {number: signal.signal(number, self._on_signal) for number in wanted}  # type: ignore[misc]
+        return {number: signal.signal(number, self._on_signal) for number in wanted}  # type: ignore[misc]  # a method is a handler
 
     def wait_for_signal(self) -> None:
         while not self._stopping.wait(0.5):
             pass
+
+    def wait_until_calm(self, *, quiet_seconds: float, at_most_seconds: float) -> None:
+        """Until every process has said something and none says more: whatever is printed now is not scrolled away."""
+        deadline = time.monotonic() + at_most_seconds
+        while time.monotonic() < deadline and not self._stopping.wait(_TICK_SECONDS):
+            is_quiet = time.monotonic() - self._printer.spoke_at >= quiet_seconds
+            if is_quiet and self._printer.heard >= set(self._children):
+                return
 
     def _on_signal(self, number: int, frame: object) -> None:
         if self._stopping.is_set():
@@ -275,12 +288,22 @@ class Supervisor:
         self._printer.line("chaski", len(self._children), text.encode())
 
 
-def main() -> None:
-    """Run the Procfile of this checkout with the caller's environment and services."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the Procfile of this checkout, or some of its lines, with the caller's environment and services."""
     from ops.procfile import read_procfile
 
     checkout = Path(__file__).resolve().parents[1]
-    Supervisor(read_procfile(checkout / "Procfile"), cwd=checkout, env=os.environ).run()
+    commands = read_procfile(checkout / "Procfile")
+    parser = argparse.ArgumentParser(prog="python -m ops.supervise", description="Run lines of the Procfile.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which ones (default: all): {', '.join(commands)}")
+    names = parser.parse_args(arguments).names
+    unknown = sorted(set(names) - commands.keys())
+    if unknown:
+        parser.error(f"the Procfile has no {', '.join(unknown)}; it has {', '.join(commands)}")
+    wanted = {name: command for name, command in commands.items() if not names or name in names}
+    # Its commands say `python` and mean the one that runs this.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    Supervisor(wanted, cwd=checkout, env={**os.environ, "PATH": path}).run()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, scoped_session
 
 from app.config import Settings
+from app.mail.addresses import domain_of
 from app.mail.dkim import KeyKind, generate_key
 from app.models import (
     Campaign,
@@ -80,7 +81,7 @@ def contact(
     status: SubscriptionStatus = SubscriptionStatus.SUBSCRIBED,
     **values: Any,
 ) -> Contact:
-    row = Contact(panel_id=panel.id, email=email, domain=email.rpartition("@")[2], **values)
+    row = Contact(panel_id=panel.id, email=email, domain=domain_of(email), **values)
     row.subscriptions = [Subscription(list_id=one.id, status=status, source="manual:test") for one in lists]
     session.add(row)
     session.commit()

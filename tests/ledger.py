@@ -24,6 +24,7 @@ from app.models import (
 )
 from app.models.partitions import ensure_partitions
 from app.secrets import seal
+from tests.fixtures.laws import arrange
 
 AnySession = Session | scoped_session[Session]
 
@@ -39,6 +40,7 @@ def freeze(
 ) -> list[Delivery]:
     """One delivery per status (``skipped:reason`` gives the reason), batches over them, the campaign in ``status``."""
     today = datetime.now(UTC).date()
+    arrange(session)
     ensure_partitions(session.connection(), today)
     deliveries = [_delivery(campaign, today, seq, told, values) for seq, told in enumerate(statuses, start=1)]
     session.add_all(deliveries)

@@ -49,6 +49,8 @@ class ScriptedRelay:
     script: Mapping[str, Behaviour] = field(default_factory=dict)
     pipelining: bool = True
     greeting: str = "220 relay.test ESMTP"
+    goodbye: str = "221 bye"
+    """Empty: it hangs up without a word."""
     messages_before_421: int = 1_000_000
     """Per connection; then the next MAIL is answered 421 and the connection closed."""
     default: Behaviour = field(default_factory=Behaviour)
@@ -157,7 +159,8 @@ class _Dialogue:
                 mail_from, rcpt_to = "", ""
                 self.reply("250 2.0.0 ok")
             elif verb == b"QUIT":
-                self.reply("221 bye")
+                if self.relay.goodbye:
+                    self.reply(self.relay.goodbye)
                 return
             else:
                 self.reply("500 5.5.2 unknown command")

@@ -2,8 +2,14 @@
 
 broker           the doorbell: Redis, the application context around each message
 actors           what a message makes a worker do
+street           what this process brings along: settings, compiled campaigns, relays, rates, transports
 dispatcher       finds what is due and rings; one active, others stand by
 smtp             the transport: pipelined submission to a relay
-practice_relay   an SMTP server that delivers to no one
+practice_relay   an SMTP server that delivers to no one, as a process; ``practice`` is the server itself
 tracker          opens and clicks from the Redis stream into the database
 """
+
+import logging
+
+logging.getLogger("alembic").setLevel(logging.WARNING)
+"""Dramatiq shows everything from INFO on, and on import Alembic introduces each of its plug-ins: before anything else."""

@@ -63,7 +63,7 @@ def make_broker(settings: Settings, app: Flask | None = None) -> dramatiq.Broker
     ]
     if app is not None:
         middleware += [OrderlyStop(), ApplicationContext(app)]
-    return RedisBroker(  # type: ignore[no-untyped-call]
+    return RedisBroker(  # type: ignore[no-untyped-call]  # dramatiq
         url=settings.broker_url, middleware=middleware, namespace=BROKER_NAMESPACE
     )
 

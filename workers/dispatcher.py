@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from app.config import Settings
 from app.extensions import db
-from app.flow import audience, batches, bell, cancelling, imports, outcomes, proofs, reconciling, reports
+from app.flow import audience, batches, bell, cancelling, imports, outcomes, proofs, reconciling, sampling
 from app.logs import get_logger
 from app.models.partitions import ensure_coming_partitions
 from workers import actors
@@ -138,17 +138,17 @@ class Dispatcher:
         cancelling.skip_remaining(db.session)
 
     def _sample(self) -> None:
-        reports.sample_running(db.session)
+        sampling.sample_running(db.session)
 
     def _finish_campaigns(self) -> None:
         for campaign_id in outcomes.finish_campaigns(db.session):
             log.info("campaign_finished", campaign_id=campaign_id)
 
     def _tidy(self) -> None:
-        """Once a day: staged rows of long-ended imports are forgotten."""
+        """Once a day: what long-ended imports kept of people is forgotten."""
         if time.monotonic() - self._tidied_at < TIDY_EVERY_SECONDS and self._tidied_at:
             return
-        imports.tidy(db.session, now=datetime.now(UTC))
+        imports.tidy(db.session, self._settings, now=datetime.now(UTC))
         self._tidied_at = time.monotonic()
 
     def _ring(self, actor: "dramatiq.Actor[[int], None]", ids: Sequence[int]) -> None:

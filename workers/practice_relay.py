@@ -1,4 +1,5 @@
-"""``python -m workers.practice_relay``: the practice relay as a process. Its first line on standard output is its port."""
+"""``python -m workers.practice_relay``: the practice relay as a process. Asked for port 0, it tells the one that it got in
+its first line on standard output."""
 
 import asyncio
 import logging
@@ -10,13 +11,14 @@ from app.config import load_settings
 from workers.practice.server import PracticeRelay
 
 
-async def serve(relay: PracticeRelay) -> None:
+async def serve(relay: PracticeRelay, port_asked_for: int) -> None:
     """Until SIGTERM or SIGINT."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     await relay.start()
-    print(relay.port, file=sys.stdout, flush=True)  # noqa: T201  # for whoever asked for port 0
+    if not port_asked_for:
+        print(relay.port, file=sys.stdout, flush=True)  # noqa: T201
     await stopped.wait()
     await relay.stop()
 
@@ -25,7 +27,7 @@ def main() -> None:
     settings = load_settings()
     logs.configure(settings.log_format)
     logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd's own, several lines per command
-    asyncio.run(serve(PracticeRelay(settings)))
+    asyncio.run(serve(PracticeRelay(settings), settings.practice_relay_port))
 
 
 if __name__ == "__main__":

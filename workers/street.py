@@ -1,6 +1,5 @@
 """What this process brings to the street: settings, compiled campaigns, relays, rates, transports."""
 
-import socket
 from collections.abc import Collection, Mapping
 from functools import cache
 
@@ -11,6 +10,8 @@ from app.flow import composing, practice, rates, reconciling
 from app.flow.relays import RelayEndpoint, endpoint_of
 from app.flow.sending import Street
 from app.flow.sessions import AnySession
+from app.flow.smtp_opening import own_name
+from app.mail.addresses import domain_of
 from app.mail.tokens import TokenMaker, message_id
 from app.models import Campaign, Panel
 from workers.broker import stopping, worker_name
@@ -33,14 +34,7 @@ def street_of(settings: Settings) -> Street:
 
 
 def transport(endpoint: RelayEndpoint) -> SmtpTransport:
-    return SmtpTransport(endpoint, thread_pool(helo_name()))
-
-
-@cache
-def helo_name() -> str:
-    """EHLO wants a name with a dot or an address literal (RFC 5321 §4.1.3); a bare host name is neither."""
-    name = socket.gethostname()
-    return name if "." in name and name.isascii() else "[127.0.0.1]"
+    return SmtpTransport(endpoint, thread_pool(own_name()))
 
 
 def panel_of(session: AnySession, campaign_id: int) -> Panel:
@@ -58,7 +52,7 @@ class MessageIds:
 
     def __init__(self, tokens: TokenMaker, from_email: str) -> None:
         self._tokens = tokens
-        self._domain = from_email.rpartition("@")[2]
+        self._domain = domain_of(from_email)
 
     def __call__(self, seq: int) -> str:
         return message_id(self._tokens.token(seq), self._domain)

@@ -1,6 +1,6 @@
 """Commands: ``flask contacts …``, ``flask campaign …``, ``flask seed``. Thin edges over ``app.flow``, for cron and scripts.
 
-One module per noun; each has ``group``, a click group (or command), listed here.
+One module per noun; each has ``group``, a click group (or command), listed here. ``terminal`` is how all of them speak.
 """
 
 import click

@@ -1,10 +1,8 @@
 """``flask campaign …``: writing, scheduling, watching campaigns from scripts and cron, through the same code as the pages.
 
-With ``--json`` one line of JSON; exit code 1 where nothing was done, with a code and the sentence that says why.
+What the flow refuses is told with a code, the sentence that says why, and field by field where the content is at fault.
 """
 
-import json
-import sys
 from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
@@ -13,19 +11,21 @@ from typing import Any, NoReturn
 
 import click
 from flask.cli import AppGroup
-from sqlalchemy import select
+from flask_babel import gettext as _
 
+from app.commands.campaign_tables import report_text
+from app.commands.terminal import find_panel, json_option, local_times, panel_option, refuse, say, table
 from app.current import current_settings
 from app.extensions import db
-from app.flow import campaigns, lists, previews, reports
-from app.flow.campaign_content import CampaignContent
+from app.flow import campaigns, lists, previews, reconciling, reports
+from app.flow.campaign_content import CampaignContent, ContentProblem
 from app.flow.campaigns import CampaignProblem, ContentRefused, NotReady
-from app.models import Campaign, CampaignStatus, Panel
-from app.web.campaigns.sentences import content_sentence, problem_sentence, status_name
+from app.flow.reconciling import Settlement
+from app.models import Campaign, CampaignStatus, Panel, PauseReason
+from app.web.campaigns.sentences import content_sentence, problem_sentence
+from app.web.campaigns.statuses import proof_name, status_name
 
 group = AppGroup("campaign", help="Campaigns: create, schedule, watch.")
-panel_option = click.option("--panel", "slug", required=True, help="Slug of the panel.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 campaign_argument = click.argument("campaign_id", metavar="ID", type=int)
 readable_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -66,7 +66,7 @@ def create(
     **values: Any,
 ) -> None:
     """Write a draft."""
-    panel = _panel(slug)
+    panel = find_panel(slug)
     content = CampaignContent(
         **values,
         html=_read(html_file),
@@ -74,7 +74,7 @@ def create(
         list_ids=tuple(_list_id(panel, name) for name in list_names),
     )
     campaign = campaigns.create_campaign(db.session, current_settings(), panel.id, content)
-    _say(_summary(campaign), as_json, f"Campaña {campaign.id}: {status_name(campaign.status)}")
+    say(_summary(campaign), as_json, _status_line(campaign))
 
 
 @group.command("list")
@@ -84,13 +84,12 @@ def create(
 @json_option
 def list_(slug: str, status: str | None, limit: int, as_json: bool) -> None:
     """The panel's campaigns, the newest first."""
-    statement = campaigns.listing(_panel(slug).id, status=status or "").order_by(Campaign.id.desc()).limit(limit)
-    rows = [_summary(campaign) for campaign in db.session.scalars(statement)]
-    if as_json:
-        click.echo(json.dumps(rows, ensure_ascii=False))
-        return
-    for row in rows:
-        click.echo(f"{row['campaign_id']}\t{row['status']}\t{row['scheduled_at'] or '-'}\t{row['name']}")
+    panel = find_panel(slug)
+    statement = campaigns.listing(panel.id, status=status or "").order_by(Campaign.id.desc()).limit(limit)
+    rows = list(db.session.scalars(statement))
+    headers = ["ID", _("Estado"), _("Programada"), _("Terminada"), _("Campaña")]
+    cells = [(c.id, status_name(c.status), *local_times(panel, c.scheduled_at, c.finished_at), c.name) for c in rows]
+    say([_summary(campaign) for campaign in rows], as_json, table(headers, cells))
 
 
 @group.command()
@@ -122,7 +121,7 @@ def schedule(campaign_id: int, at: str | None, as_json: bool) -> None:
 @told
 def pause(campaign_id: int, as_json: bool) -> None:
     """No further mail leaves until it is resumed."""
-    campaigns.pause_campaign(db.session, _campaign(campaign_id).panel_id, campaign_id, reason="command")
+    campaigns.pause_campaign(db.session, _campaign(campaign_id).panel_id, campaign_id, reason=PauseReason.COMMAND)
     _say_status(campaign_id, as_json)
 
 
@@ -142,8 +141,29 @@ def resume(campaign_id: int, as_json: bool) -> None:
 @told
 def cancel(campaign_id: int, as_json: bool) -> None:
     """For good: whoever has not got it yet will not."""
-    campaigns.cancel_campaign(db.session, _campaign(campaign_id).panel_id, campaign_id, reason="command")
+    campaigns.cancel_campaign(db.session, _campaign(campaign_id).panel_id, campaign_id, reason=PauseReason.COMMAND)
     _say_status(campaign_id, as_json)
+
+
+@group.command()
+@campaign_argument
+@click.option(
+    "--as",
+    "settlement",
+    type=click.Choice([settlement.value for settlement in Settlement]),
+    required=True,
+    help="sent: whoever did not get it never will; again: whoever did get it gets it twice.",
+)
+@json_option
+@told
+def settle(campaign_id: int, settlement: str, as_json: bool) -> None:
+    """Decide about deliveries whose answer is lost and whose relay can't be asked."""
+    panel_id = _campaign(campaign_id).panel_id
+    settled = reconciling.settle_by_hand(db.session, panel_id, campaign_id, Settlement(settlement))
+    if not settled:
+        raise CampaignProblem("nothing_unconfirmed")
+    sentence = _("Campaña %(id)s: correos decididos: %(number)s", id=campaign_id, number=settled)
+    say(_summary(_campaign(campaign_id)) | {"settled": settled}, as_json, sentence)
 
 
 @group.command()
@@ -158,7 +178,8 @@ def proof(campaign_id: int, addresses: tuple[str, ...], contact_email: str | Non
     contact_id = _contact_id(campaign, contact_email) if contact_email else None
     queued = previews.request_proofs(db.session, campaign.panel_id, campaign.id, list(addresses), contact_id=contact_id)
     rows = [{"proof_id": row.id, "email": row.email, "status": row.status} for row in queued]
-    _say({"proofs": rows}, as_json, "\n".join(f"{row['proof_id']}\t{row['status']}\t{row['email']}" for row in rows))
+    cells = [(row.id, proof_name(row.status), row.email) for row in queued]
+    say({"proofs": rows}, as_json, table(["ID", _("Estado"), _("Dirección")], cells))
 
 
 @group.command()
@@ -177,14 +198,6 @@ def report(campaign_id: int, as_json: bool) -> None:
 
 
 # Reading what was asked for.
-
-
-def _panel(slug: str) -> Panel:
-    panel = db.session.scalar(select(Panel).where(Panel.slug == slug))
-    if panel is None:
-        known = ", ".join(db.session.scalars(select(Panel.slug).order_by(Panel.slug)))
-        raise click.BadParameter(f"no panel {slug!r}; there are: {known or 'none'}", param_hint="--panel")
-    return panel
 
 
 def _campaign(campaign_id: int) -> Campaign:
@@ -223,7 +236,7 @@ def _moment(campaign: Campaign, at: str) -> datetime:
         raise click.BadParameter(f"{at!r} is no ISO 8601 time, such as 2027-01-31T09:00", param_hint="--at") from error
     if moment.tzinfo is not None:
         return moment
-    return campaigns.moment_in_zone(moment, db.session.get_one(Panel, campaign.panel_id).timezone)
+    return campaigns.moment_in_zone(moment, _panel_of(campaign).timezone)
 
 
 # Answering.
@@ -251,33 +264,39 @@ def _iso(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
 
-def _say(facts: dict[str, Any], as_json: bool, text: str) -> None:
-    click.echo(json.dumps(facts, ensure_ascii=False) if as_json else text)
-
-
 def _say_status(campaign_id: int, as_json: bool) -> None:
     campaign = _campaign(campaign_id)
-    _say(_summary(campaign), as_json, f"Campaña {campaign.id}: {status_name(campaign.status)}")
+    say(_summary(campaign), as_json, _status_line(campaign))
+
+
+def _status_line(campaign: Campaign) -> str:
+    return _("Campaña %(id)s: %(status)s", id=campaign.id, status=status_name(campaign.status))
+
+
+def _panel_of(campaign: Campaign) -> Panel:
+    return db.session.get_one(Panel, campaign.panel_id)
 
 
 def _say_report(campaign: Campaign, facts: dict[str, Any], as_json: bool) -> None:
-    lines = [f"{name}\t{value}" for name, value in facts.items() if not isinstance(value, list | dict)]
-    lines += [f"{link['clicks']}\t{link['clickers']}\t{link['url']}" for link in facts.get("links", [])]
-    _say(facts, as_json, "\n".join(lines))
+    say(facts, as_json, report_text(campaign, _panel_of(campaign), facts))
 
 
 def _refuse(problem: CampaignProblem, as_json: bool) -> NoReturn:
-    facts: dict[str, Any] = {"error": problem.code, "message": problem_sentence(problem)}
+    more: dict[str, Any] = {}
+    text = ""
     if isinstance(problem, ContentRefused):
-        facts["problems"] = [
-            {"field": p.field, "code": p.code, "line": p.line, "column": p.column, "message": content_sentence(p)}
-            for p in problem.problems
-        ]
+        more["problems"] = [_told(one) for one in problem.problems]
+        text = "\n".join(f"{one['field']}: {one['message']}" for one in more["problems"])
     if isinstance(problem, NotReady):
-        facts["blockers"] = [finding.code for finding in problem.blockers]
-    if as_json:
-        click.echo(json.dumps(facts, ensure_ascii=False))
-    else:
-        lines = [f"{p['field']}: {p['message']}" for p in facts.get("problems", [])] or [facts["message"]]
-        click.echo("\n".join(lines), err=True)
-    sys.exit(1)
+        more["blockers"] = [finding.code for finding in problem.blockers]
+    refuse(problem.code, problem_sentence(problem), as_json, text=text, **more)
+
+
+def _told(problem: ContentProblem) -> dict[str, Any]:
+    return {
+        "field": problem.field,
+        "code": problem.code,
+        "line": problem.line,
+        "column": problem.column,
+        "message": content_sentence(problem),
+    }

@@ -1,28 +1,36 @@
 """``flask contacts …`` and ``flask lists …``: importing, exporting and suppressing from scripts and cron, through the
-same code as the pages. With ``--json`` one line of JSON; exit code 1 where nothing was done, with the reason.
+same code as the pages.
 """
 
-import json
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 from flask.cli import AppGroup
-from sqlalchemy import select
+from flask_babel import gettext as _
 
+from app.commands.terminal import find_panel, json_option, panel_option, refuse, say, table
 from app.config import Settings
 from app.current import current_settings
 from app.extensions import db
 from app.flow import custom_fields, imports, lists, suppressions
 from app.flow.field_values import as_text
 from app.flow.importing import review, store
+from app.flow.importing.guess import SKIP
 from app.flow.importing.mapping import mapping_by_header
 from app.flow.importing.problems import ImportProblem
-from app.models import Import, ImportStatus, MailingList, Panel, SubscriptionStatus, SuppressionReason
+from app.models import (
+    Import,
+    ImportStatus,
+    MailingList,
+    Panel,
+    RowOutcome,
+    SubscriptionStatus,
+    SuppressionReason,
+)
 from app.web.contacts import wording
 from app.web.contacts.csv_answer import csv_lines
 
@@ -32,8 +40,6 @@ Step = Callable[[Any, Settings, int], ImportStatus | None]
 
 group = AppGroup("contacts", help="Contacts: import, export, suppress.")
 lists_group = AppGroup("lists", help="Mailing lists: create, show.")
-panel_option = click.option("--panel", "slug", required=True, help="Slug of the panel.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 
 
 @group.command("import")
@@ -41,8 +47,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one li
 @panel_option
 @click.option("--list", "list_name", required=True, help="Name of the list; made where there is none.")
 @click.option(
-    "--map", "maps", multiple=True, help='"Header=target": email, name, skip or a field key. Others are guessed.'
+    "--map",
+    "maps",
+    multiple=True,
+    help='"Header=target": email, name, skip, a field, or new:key for a new field. Others are guessed.',
 )
+@click.option("--new-fields", is_flag=True, help="Make a field for each column that has none; else these are left out.")
 @click.option("--encoding", help="Instead of the detected one (utf-8, cp1252 …).")
 @click.option("--delimiter", help='Instead of the detected one (";", "," …).')
 @click.option("--dry-run", is_flag=True, help="Say what would be imported, then cancel.")
@@ -52,38 +62,41 @@ def import_file(
     slug: str,
     list_name: str,
     maps: tuple[str, ...],
+    new_fields: bool,
     encoding: str | None,
     delimiter: str | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Import FILE into a list, as the pages do: rows with a problem are left out and counted."""
-    panel, settings = _panel(slug), current_settings()
+    panel, settings = find_panel(slug), current_settings()
     try:
         with file.open("rb") as source, store.part_of(settings, source) as part:
             job = imports.create(db.session, settings, panel_id=panel.id, user_id=None, filename=file.name, part=part)
-        _map_and_run(job, settings, list_name, maps, encoding, delimiter, dry_run)
+        left_out = _map(job, settings, list_name, maps, new_fields, encoding, delimiter)
+        _run(job, settings, dry_run)
     except ImportProblem as problem:
-        _refuse(problem.code.value, wording.file_problem(problem), as_json)
-    _report(job, as_json)
+        refuse(problem.code.value, wording.file_problem(problem), as_json)
+    _report(job, left_out, as_json)
 
 
-def _map_and_run(
+def _map(
     job: Import,
     settings: Settings,
     list_name: str,
     maps: tuple[str, ...],
+    new_fields: bool,
     encoding: str | None,
     delimiter: str | None,
-    dry_run: bool,
-) -> None:
+) -> list[str]:
+    """Columns that are left out, since they have no field."""
     try:
-        mapping = imports.guessed_mapping(db.session, settings, job, encoding=encoding, delimiter=delimiter)
+        guessed = imports.guessed_mapping(db.session, settings, job, encoding=encoding, delimiter=delimiter)
         imports.save_mapping(
             db.session,
             settings,
             job,
-            mapping=mapping_by_header(mapping, maps),
+            mapping=(mapping := mapping_by_header(guessed, maps, new_fields=new_fields)),
             list_name=list_name,
             encoding=encoding,
             delimiter=delimiter,
@@ -92,6 +105,10 @@ def _map_and_run(
         db.session.rollback()
         imports.cancel(db.session, settings, job)
         raise
+    return [guessed.header[index] for index in guessed.new_columns() if mapping[str(index)] == SKIP]
+
+
+def _run(job: Import, settings: Settings, dry_run: bool) -> None:
     _work_off(job, settings, imports.analyse)
     if job.status is ImportStatus.READY and dry_run:
         imports.cancel(db.session, settings, job)
@@ -111,11 +128,11 @@ def _work_off(job: Import, settings: Settings, step: Step) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _report(job: Import, as_json: bool) -> None:
+def _report(job: Import, left_out: list[str], as_json: bool) -> None:
     db.session.refresh(job)
     if job.status is ImportStatus.FAILED:
         problem = ImportProblem.from_json(job.error or "{}")
-        _refuse(problem.code.value, wording.file_problem(problem), as_json)
+        refuse(problem.code.value, wording.file_problem(problem), as_json)
     outcome = {
         "import_id": job.id,
         "status": job.status.value,
@@ -123,8 +140,24 @@ def _report(job: Import, as_json: bool) -> None:
         "imported": review.total(job.counts, *review.MAILED) if job.status is ImportStatus.DONE else 0,
         "rejected": review.total(job.counts, *review.REJECTED),
         "counts": job.counts,
+        "left_out": left_out,
     }
-    _say(outcome, as_json, ", ".join(f"{name}: {count}" for name, count in job.counts.items()))
+    say(outcome, as_json, _outcome_table(job, left_out))
+
+
+def _outcome_table(job: Import, left_out: list[str]) -> str:
+    """What became of the rows, in the order of the review page."""
+    counts = [(job.counts.get(kind, 0), wording.outcome_name(kind)) for kind in RowOutcome]
+    status = wording.import_status_name(job.status)
+    title = _("Importación %(id)s: %(status)s", id=job.id, status=status)
+    told = title + "\n\n" + table([_("Filas"), _("Resultado")], [row for row in counts if row[0]])
+    if not left_out:
+        return told
+    hint = _(
+        "Columnas que no se importaron (con --map 'columna=new' o --new-fields se conservan): %(names)s",
+        names=", ".join(left_out),
+    )
+    return f"{told}\n\n{hint}"
 
 
 @group.command("export")
@@ -134,7 +167,7 @@ def _report(job: Import, as_json: bool) -> None:
 @click.argument("file", type=click.File("w", encoding="utf-8"), default="-")
 def export(slug: str, list_name: str, status: str | None, file: Any) -> None:
     """Write the people of a list to FILE (or standard output) as CSV."""
-    panel = _panel(slug)
+    panel = find_panel(slug)
     row = _list(panel, list_name, as_json=False)
     fields = custom_fields.of_panel(db.session, panel.id)
     people = lists.export_people(db.session, row, SubscriptionStatus(status) if status else None)
@@ -152,19 +185,20 @@ def export(slug: str, list_name: str, status: str | None, file: Any) -> None:
 @json_option
 def suppress(slug: str, address: str, as_json: bool) -> None:
     """Never mail ADDRESS from this panel again."""
-    panel = _panel(slug)
+    panel = find_panel(slug)
     pasted = suppressions.suppress_pasted(db.session, panel.id, [address], SuppressionReason.MANUAL, None)
-    for _line, text, problem in pasted.refused:
-        _refuse(problem.value, f"{text}: {wording.address_problem(problem.value)}", as_json)
-    _say({"added": pasted.added, "already": pasted.already}, as_json, f"{address}: +{pasted.added}")
+    for _number, typed, problem in pasted.refused:
+        refuse(problem.value, f"{typed}: {wording.address_problem(problem.value)}", as_json)
+    text = _("%(address)s ya estaba suprimida.") if pasted.already else _("%(address)s no recibirá más correos.")
+    say({"added": pasted.added, "already": pasted.already}, as_json, text % {"address": address})
 
 
 @group.command("tidy")
 @json_option
 def tidy(as_json: bool) -> None:
-    """Forget the staged rows of imports that ended a month ago; rejected rows stay."""
-    forgotten = imports.tidy(db.session, now=datetime.now(UTC))
-    _say({"forgotten": forgotten}, as_json, str(forgotten))
+    """Forget the rows of imports that ended KEEP_IMPORT_DAYS ago, and files that no import needs."""
+    forgotten = imports.tidy(db.session, current_settings(), now=datetime.now(UTC))
+    say({"forgotten": forgotten}, as_json, _("Filas olvidadas: %(number)s", number=forgotten))
 
 
 @lists_group.command("create")
@@ -175,10 +209,11 @@ def tidy(as_json: bool) -> None:
 def create_list(name: str, slug: str, description: str, as_json: bool) -> None:
     """Make the list NAME."""
     try:
-        row = lists.create(db.session, _panel(slug).id, name=name, description=description)
+        row = lists.create(db.session, find_panel(slug).id, name=name, description=description)
     except lists.ListProblem as problem:
-        _refuse(problem.code, wording.list_problem(problem.code), as_json)
-    _say({"list_id": row.id, "name": row.name}, as_json, f"{row.id} {row.name}")
+        refuse(problem.code, wording.list_problem(problem.code), as_json)
+    text = _("Se creó la lista %(id)s: %(name)s", id=row.id, name=row.name)
+    say({"list_id": row.id, "name": row.name}, as_json, text)
 
 
 @lists_group.command("show")
@@ -187,39 +222,17 @@ def create_list(name: str, slug: str, description: str, as_json: bool) -> None:
 @json_option
 def show_lists(name: str | None, slug: str, as_json: bool) -> None:
     """The list NAME, or all lists of the panel, with how many people are on them."""
-    panel = _panel(slug)
+    panel = find_panel(slug)
     rows = [_list(panel, name, as_json=as_json)] if name else lists.choices(db.session, panel.id)
     counts = lists.counts(db.session, [row.id for row in rows])
-    shown = [{"list_id": row.id, "name": row.name, **counts[row.id]} for row in rows]
-    if as_json:
-        click.echo(json.dumps(shown[0] if name else shown, ensure_ascii=False))
-        return
-    for one in shown:
-        click.echo(f"{one['list_id']}\t{one['name']}\t{one['subscribed']}\t{one['unsubscribed']}")
-
-
-def _panel(slug: str) -> Panel:
-    panel = db.session.scalar(select(Panel).where(Panel.slug == slug))
-    if panel is None:
-        known = ", ".join(db.session.scalars(select(Panel.slug).order_by(Panel.slug)))
-        raise click.BadParameter(f"no panel {slug!r}; there are: {known or 'none'}", param_hint="--panel")
-    return panel
+    shown: list[dict[str, Any]] = [{"list_id": row.id, "name": row.name, **counts[row.id]} for row in rows]
+    headers = ["ID", _("Lista"), _("Suscritas"), _("Dadas de baja")]
+    cells = [(one["list_id"], one["name"], one["subscribed"], one["unsubscribed"]) for one in shown]
+    say(shown[0] if name else shown, as_json, table(headers, cells))
 
 
 def _list(panel: Panel, name: str, *, as_json: bool) -> MailingList:
     row = lists.named(db.session, panel.id, name)
     if row is None:
-        _refuse("no_list", wording.list_problem("no_list"), as_json)
+        refuse("no_list", wording.list_problem("no_list"), as_json)
     return row
-
-
-def _say(outcome: dict[str, Any], as_json: bool, text: str) -> None:
-    click.echo(json.dumps(outcome, ensure_ascii=False) if as_json else text)
-
-
-def _refuse(code: str, sentence: str, as_json: bool) -> NoReturn:
-    if as_json:
-        click.echo(json.dumps({"error": code, "message": sentence}, ensure_ascii=False))
-    else:
-        click.echo(sentence, err=True)
-    sys.exit(1)

@@ -1,19 +1,49 @@
-"""``flask users create|password``: accounts from the command line, for whoever is locked out or sets up many."""
-
-import json
+"""``flask users list|create|password``: accounts from the command line, for whoever is locked out or sets up many."""
 
 import click
 from flask.cli import with_appcontext
-from sqlalchemy import select
+from flask_babel import gettext as _
 
+from app.commands.terminal import find_panel, json_option, pairs, refuse, say, table
 from app.extensions import db
-from app.flow import accounts, passwords
-from app.models import Panel, Role
+from app.flow import accounts
+from app.models import Role, User
+from app.web.accounts.sentences import account_sentence
+from app.web.words import role_name
 
 
 @click.group("users")
 def group() -> None:
-    """Accounts: create one, set or reset a password."""
+    """Accounts: list them, create one, set or reset a password."""
+
+
+@group.command("list")
+@json_option
+@with_appcontext
+def list_(as_json: bool) -> None:
+    """All accounts, by address."""
+    users = list(db.session.scalars(accounts.users().order_by(User.email)))
+    headers = [_("Cuenta"), _("Nombre"), _("Estado"), _("Acceso")]
+    cells = [
+        (user.email, user.name, _("Activa") if user.is_active else _("Desactivada"), access(user)) for user in users
+    ]
+    say([facts_of(user) for user in users], as_json, table(headers, cells))
+
+
+def access(user: User) -> str:
+    panels = [f"{one.panel.slug} ({role_name(one.role).lower()})" for one in user.memberships]
+    administers = [_("administra la instalación")] if user.is_administrator else []
+    return ", ".join([*administers, *panels]) or _("ninguno")
+
+
+def facts_of(user: User) -> dict[str, object]:
+    return {
+        "login": user.email,
+        "name": user.name,
+        "active": user.is_active,
+        "administrator": user.is_administrator,
+        "roles": {one.panel.slug: one.role.value for one in user.memberships},
+    }
 
 
 @group.command("create")
@@ -22,7 +52,7 @@ def group() -> None:
 @click.option("--locale", type=click.Choice(accounts.LOCALES), default="es", show_default=True)
 @click.option("--administrator", is_flag=True, help="Administers the whole installation.")
 @click.option("--role", "roles", multiple=True, metavar="PANEL:ROLE", help="viewer, editor or manager; repeatable.")
-@click.option("--json", "as_json", is_flag=True)
+@json_option
 @with_appcontext
 def create(email: str, name: str, locale: str, administrator: bool, roles: tuple[str, ...], as_json: bool) -> None:
     """Make an account and print its generated password, this once."""
@@ -36,54 +66,41 @@ def create(email: str, name: str, locale: str, administrator: bool, roles: tuple
             roles=dict(read_role(role) for role in roles),
         )
     except accounts.AccountProblem as problem:
-        raise click.ClickException(explain(problem.code)) from problem
+        refuse(problem.code, account_sentence(problem.code), as_json)
+    if not (administrator or roles):
+        click.echo(_("Esta cuenta no tiene acceso a ninguna plataforma: indique --role o --administrator."), err=True)
     tell(made, as_json)
 
 
 @group.command("password")
 @click.argument("email")
 @click.option("--ask", is_flag=True, help="Ask for the new password instead of generating one.")
-@click.option("--json", "as_json", is_flag=True)
+@json_option
 @with_appcontext
 def password(email: str, ask: bool, as_json: bool) -> None:
     """Give an account a new password; all its sessions end."""
     user = accounts.find_user(db.session, email)
     if user is None:
-        raise click.ClickException(f"There is no account {email}.")
+        refuse("no_account", _("No hay ninguna cuenta con la dirección %(email)s.", email=email), as_json)
     if not ask:
         tell(accounts.reset_password(db.session, user), as_json)
         return
-    wanted = click.prompt("New password", hide_input=True, confirmation_prompt=True)
+    wanted = click.prompt(_("Contraseña nueva"), hide_input=True, confirmation_prompt=_("Repita la contraseña"))
     try:
         accounts.set_password(db.session, user, wanted)
     except accounts.AccountProblem as problem:
-        raise click.ClickException(explain(problem.code)) from problem
-    click.echo("The password was changed.")
+        refuse(problem.code, account_sentence(problem.code), as_json)
+    say({"login": user.email}, as_json, _("Se cambió la contraseña."))
 
 
 def read_role(text: str) -> tuple[int, Role]:
     slug, _colon, role = text.partition(":")
-    panel_id = db.session.scalar(select(Panel.id).where(Panel.slug == slug))
-    if panel_id is None:
-        raise click.BadParameter(f"there is no panel {slug!r}", param_hint="--role")
+    panel = find_panel(slug, option="--role")
     if role not in set(Role):
         raise click.BadParameter(f"{role!r} is no role: viewer, editor or manager", param_hint="--role")
-    return panel_id, Role(role)
+    return panel.id, Role(role)
 
 
 def tell(made: accounts.NewPassword, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps({"login": made.user.email, "password": made.password}))
-    else:
-        click.echo(f"login: {made.user.email}\npassword: {made.password}")
-
-
-def explain(code: str) -> str:
-    return {
-        "email_taken": "There is an account with that address already.",
-        "email_invalid": "That is not an e-mail address.",
-        "too_short": f"A password needs at least {passwords.MINIMUM_LENGTH} characters.",
-        "too_long": f"A password has at most {passwords.MAXIMUM_LENGTH} characters.",
-        "common": "That password is among the first that attackers try.",
-        "personal": "That password is too much like the person's name or address.",
-    }.get(code, code)
+    text = pairs([(_("Cuenta"), made.user.email), (_("Contraseña"), made.password)])
+    say({"login": made.user.email, "password": made.password}, as_json, text)

@@ -1,23 +1,38 @@
 """The one-way street. Mail moves in one direction; each station is one module and owns its commits:
 
     imports      a file becomes contacts and subscriptions: sniff, analyse (staging by COPY), classify, apply (one upsert)
-    contacts     lists, contacts, custom fields, consent
+    contacts     people and their data; lists, custom_fields (field_values: what a cell means), search: finding people
     suppressions who must never be mailed; unsubscribing. The only way back against the stream, through the database
     campaigns    a campaign is written, checked, scheduled, paused, resumed, cancelled: compare-and-set on its status
     campaign_content  what a campaign says and to whom; everything that can be wrong with it, field by field
     review       the checklist before sending: who gets it, what is missing; previews: how it looks to one real contact
+    composing    content, links, keys and addresses compiled once, to write any recipient's message
     cancelling   what a cancelled campaign leaves in the ledger is skipped
     audience     the lists of a campaign become deliveries, once (set-based, in resumable slices) and batches over them
     batches      which batches are due; claiming one with a lease; what expired
-    sending      claim > load > render > sign > submit > record, chunk by chunk
+    sending      claim > mark > render > sign > submit > record, chunk by chunk (submission: the contract with a transport)
+    rates        how many a campaign may send now: a bucket in Redis
     outcomes     how an answer of the relay becomes a delivery's status; counts
     reconciling  deliveries whose answer a crash hid are settled with the relay, by Message-ID
     proofs       test sends, through the same render, sign and submit
     hits         an open or a click on its way: hit_stream (Redis), hit_spool (a file, while Redis is away)
     events       hits become events and engagement, in bulk, each once
     leaving      unsubscribing from a mail's link or header, and taking it back
-    reports      what happened, for people: counts, rate, time left; recipients: one by one
+    reports      what happened, for people: counts, rate (made of sampling), time left; recipients: one by one
+    slices       rows for files that people download
+    formulas     cells of those files that a spreadsheet would run, defused
+    monitoring   what a panel does at this moment: today's figures, alarms
     practice     what the practice relay caught, for people and for reconciling
+
+Around it:
+
+    panels, domains, relays   who sends, from which domain, through what; relay_probe: «Probar conexión»
+    domain_checks             what the DNS shows of a domain now
+    smtp_opening              the first words with a relay, bounded in time and lines; for the probe and for the transport
+    accounts, passwords       people who log in
+    installation, seeding     whether it runs; sample data
+    problem                   what every station says when it refuses
+    sessions, bell            the kinds of database session; NOTIFY to the dispatcher
 
 Web pages and commands write state and commit, then ``bell.ring_dispatcher`` (NOTIFY); the dispatcher finds what is due
 and rings workers through the broker; a worker claims in the database before it acts. No module here imports ``workers``;

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import selectinload
 
 from app.flow import passwords
+from app.flow.problem import Problem
 from app.flow.sessions import AnySession
 from app.mail.addresses import Address, parse_address
 from app.models import Membership, Panel, Role, User
@@ -20,13 +21,9 @@ from app.models import Membership, Panel, Role, User
 LOCALES = ("es", "en")
 
 
-class AccountProblem(ValueError):
+class AccountProblem(Problem):
     """``code``: ``wrong_password``, ``last_administrator``, ``email_taken``, ``email_invalid``, ``locale_unknown``, or one of
     :class:`app.flow.passwords.PasswordRefused`."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +189,11 @@ def refuse_for_last_administrator(session: AnySession, user: User) -> None:
         raise AccountProblem("last_administrator")
 
 
+def may_enter_nothing(user: User) -> bool:
+    """Logs in and finds no panel."""
+    return not user.is_administrator and not user.memberships
+
+
 def users() -> Select[User]:
     """Everybody, with roles, for a paged list."""
     return select(User).options(selectinload(User.memberships).joinedload(Membership.panel))
@@ -199,6 +201,11 @@ def users() -> Select[User]:
 
 def all_panels(session: AnySession) -> list[Panel]:
     return list(session.scalars(select(Panel).order_by(Panel.id)))
+
+
+def first_administrator(session: AnySession) -> User | None:
+    """Of those who may log in, the one with the oldest account."""
+    return session.scalar(select(User).where(User.is_administrator, User.is_active).order_by(User.id).limit(1))
 
 
 def find_user(session: AnySession, email: str) -> User | None:

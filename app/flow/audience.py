@@ -16,7 +16,7 @@ from app.flow import bell
 from app.flow.composing import CompositionProblem, compile_for, store_links
 from app.flow.outcomes import pause_campaign
 from app.flow.sessions import AnySession
-from app.models import CAMPAIGN_TRANSITIONS, Campaign, CampaignStatus, sources_of
+from app.models import CAMPAIGN_TRANSITIONS, Campaign, CampaignStatus, PauseReason, coded, sources_of
 from app.models.partitions import ensure_partitions, partition_name
 
 SLICE_CONTACTS = 50_000
@@ -79,7 +79,7 @@ def prepare(session: AnySession, settings: Settings, campaign_id: int) -> bool:
             store_links(session, campaign, compile_for(session, settings, campaign))
             session.commit()
     except CompositionProblem as problem:
-        pause_campaign(session, campaign_id, f"cannot_compose:{problem}")
+        pause_campaign(session, campaign_id, coded(PauseReason.CANNOT_COMPOSE, problem))
         return False
     return freeze(session, campaign_id, batch_size=settings.batch_size, lease_seconds=settings.lease_seconds)
 

@@ -176,7 +176,7 @@ def expire_leases(session: AnySession) -> list[ExpiredBatch]:
             {"id": batch.id},
         )
         close_finished(session, [batch.id])
-        results.append(ExpiredBatch(batch.id, batch.campaign_id, unknown.rowcount))  # type: ignore[attr-defined]
+        results.append(ExpiredBatch(batch.id, batch.campaign_id, unknown.rowcount))  # type: ignore[attr-defined]  # a cursor result
     session.commit()
     return results
 

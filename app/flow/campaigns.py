@@ -22,12 +22,14 @@ from app.flow.campaign_content import (
     content_of,
     normalised,
 )
+from app.flow.problem import Problem
 from app.flow.sessions import AnySession
 from app.models import (
     CAMPAIGN_TRANSITIONS,
     Campaign,
     CampaignStatus,
     MailingList,
+    PauseReason,
     check_transition,
     sources_of,
 )
@@ -39,14 +41,9 @@ FURTHEST_SCHEDULE = timedelta(days=731)
 WRITABLE = frozenset({CampaignStatus.DRAFT, CampaignStatus.IN_REVIEW})
 
 
-class CampaignProblem(Exception):
-    """Refused; ``code`` says why, ``details`` where and what. The sentence is made where it is shown."""
-
-    def __init__(self, code: str, **details: Any) -> None:
-        told = ", ".join(f"{key}={value}" for key, value in details.items())
-        super().__init__(f"{code}: {told}" if told else code)
-        self.code = code
-        self.details = details
+class CampaignProblem(Problem):
+    """``not_found``, ``not_a_draft``, ``changed_meanwhile``, ``wrong_status``; for a time ``past``, ``too_far``,
+    ``time_skipped``; and those of proofs (see ``previews``)."""
 
 
 class ContentRefused(CampaignProblem):
@@ -223,7 +220,9 @@ def unschedule_campaign(session: AnySession, panel_id: int, campaign_id: int) ->
 # While it runs.
 
 
-def pause_campaign(session: AnySession, panel_id: int, campaign_id: int, *, reason: str = "user") -> None:
+def pause_campaign(
+    session: AnySession, panel_id: int, campaign_id: int, *, reason: PauseReason = PauseReason.USER
+) -> None:
     """No chunk begins after this is committed; what is on the wire gets its outcome."""
     _move(session, panel_id, campaign_id, CampaignStatus.PAUSED, status_reason=reason)
     bell.ring_dispatcher(session)
@@ -249,7 +248,9 @@ def resume_campaign(session: AnySession, panel_id: int, campaign_id: int) -> Non
     session.commit()
 
 
-def cancel_campaign(session: AnySession, panel_id: int, campaign_id: int, *, reason: str = "user") -> int:
+def cancel_campaign(
+    session: AnySession, panel_id: int, campaign_id: int, *, reason: PauseReason = PauseReason.USER
+) -> int:
     """For good: whoever has not been tried, or waits for another try, is skipped. What is on the wire still gets its
     outcome. Returns how many were skipped at once; the dispatcher's sweep skips the rest (batches a worker holds)."""
     _move(
@@ -312,5 +313,5 @@ def _locked(session: AnySession, panel_id: int, campaign_id: int) -> Campaign:
     campaign = session.scalar(statement.execution_options(populate_existing=True))
     if campaign is None:
         _refuse(session, "not_found", campaign=campaign_id)
-    assert campaign is not None  # noqa: S101
+    assert campaign is not None  # noqa: S101  # for mypy: `_refuse` has raised
     return campaign

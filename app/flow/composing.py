@@ -18,11 +18,14 @@ from flask_babel import gettext as _
 from sqlalchemy import delete, select
 
 from app.config import Settings
+from app.flow.problem import Problem
 from app.flow.sessions import AnySession
 from app.flow.submission import OutgoingMessage
+from app.mail.addresses import domain_of
 from app.mail.compose import CompiledCampaign, Content, Mailing, Recipient, RenderedMessage
 from app.mail.dkim import DkimSigner, assemble, body_hash
 from app.mail.html import UnsubscribeFooter
+from app.mail.merge import TooLargeError
 from app.mail.tokens import TokenPurpose
 from app.mail.tracking_urls import TrackingUrls
 from app.models import Campaign, CampaignLink, CustomField, FieldType, Panel, SendingDomain
@@ -33,13 +36,16 @@ MAX_KEPT = 32
 BODY_START = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
 
 
-class CompositionProblem(Exception):
-    """A campaign can't be turned into mail; ``code`` says why, stable, for the sentence made where it is shown."""
+class CompositionProblem(Problem):
+    """A campaign can't be turned into mail, or not for one recipient: ``content``, ``too_large``, ``no_sending_domain``,
+    ``no_dkim_key``, ``address_suppressed``. As a text it is what the database keeps of it: ``code:detail``."""
 
     def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(f"{code}:{detail}" if detail else code)
-        self.code = code
+        super().__init__(code, detail=detail)
         self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.code}:{self.detail}" if self.detail else self.code
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,11 @@ class Composition:
         )
 
     def render(self, seq: int, email: str, name: str, fields: Mapping[str, Any], sent_at: datetime) -> RenderedMessage:
-        """Unsigned, for previews."""
-        return self.compiled.render(Recipient(seq, email, name, self.merge_fields(fields)), sent_at)
+        """Unsigned, for previews. Raises :class:`CompositionProblem` where this recipient's data make it too large."""
+        try:
+            return self.compiled.render(Recipient(seq, email, name, self.merge_fields(fields)), sent_at)
+        except TooLargeError as error:
+            raise CompositionProblem("too_large", str(error.limit)) from error
 
     def merge_fields(self, fields: Mapping[str, Any]) -> dict[str, str]:
         """Custom fields as people read them in a mail: 3.5 -> ``3,5``, true -> ``sí``, 2026-11-21 -> ``21/11/2026``."""
@@ -110,6 +119,8 @@ def compile_for(
     try:
         compiled = CompiledCampaign(content_of(campaign), mailing)
         signers = tuple(signers_of(settings, domain))
+    except TooLargeError as error:
+        raise CompositionProblem("too_large", str(error.limit)) from error
     except ValueError as error:
         raise CompositionProblem("content", str(error)) from error
     return Composition(compiled, signers, {row.key: row.type for row in types})
@@ -121,7 +132,7 @@ def token_key(settings: Settings) -> bytes:
 
 def sending_domain_of(session: AnySession, campaign: Campaign) -> SendingDomain:
     """The panel's sending domain of the From address. Raises :class:`CompositionProblem` where it has none."""
-    name = campaign.from_email.rpartition("@")[2].lower()
+    name = domain_of(campaign.from_email).lower()
     domain = session.scalar(
         select(SendingDomain).where(SendingDomain.panel_id == campaign.panel_id, SendingDomain.domain == name)
     )

@@ -10,6 +10,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from app.flow import suppressions
+from app.flow.importing.retention import forget_person
+from app.flow.problem import Problem
 from app.flow.sessions import AnySession, rows_changed
 from app.mail.addresses import Address, AddressProblem, parse_address
 from app.models import (
@@ -17,8 +19,6 @@ from app.models import (
     Contact,
     Delivery,
     Event,
-    Import,
-    ImportRow,
     MailingList,
     Subscription,
     SuppressionReason,
@@ -27,12 +27,8 @@ from app.models import (
 LATEST_EVENTS = 50
 
 
-class ContactProblem(ValueError):
+class ContactProblem(Problem):
     """``taken``, or a code of ``AddressProblem``."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 @dataclass(frozen=True)
@@ -133,16 +129,8 @@ def erase(session: AnySession, contact: Contact, *, user_id: int, keep_suppresse
     """The person's data and subscriptions go, also out of imports; the ledger keeps what was sent. With
     ``keep_suppressed`` the bare address stays as a suppression, so that no later import mails it again. Commits."""
     panel_id, email = contact.panel_id, contact.email
-    session.execute(
-        delete(ImportRow)
-        .where(ImportRow.email == email, ImportRow.import_id.in_(_imports_of(panel_id)))
-        .execution_options(synchronize_session=False)
-    )
+    forget_person(session, panel_id, email)
     rows_changed(session, delete(Contact).where(Contact.id == contact.id))
     if keep_suppressed:
         suppressions.suppress(session, panel_id, email, SuppressionReason.MANUAL, f"erased:{user_id}", user_id)
     session.commit()
-
-
-def _imports_of(panel_id: int) -> Select[int]:
-    return select(Import.id).where(Import.panel_id == panel_id)

@@ -1,24 +1,24 @@
 """The fields that a panel's operators defined for its contacts."""
 
-import re
+from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from jinja2 import TemplateError
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from app.flow.importing.guess import RESERVED_KEYS
-from app.flow.sessions import AnySession
-from app.models import Contact, CustomField, FieldType
+from app.flow.importing.guess import folded
+from app.flow.problem import Problem
+from app.flow.sessions import AnySession, rows_changed
+from app.mail.merge_language import FIELD_KEY, TAKEN_KEYS
+from app.mail.templates import fields_used
+from app.models import Campaign, CampaignStatus, Contact, CustomField, FieldType
 
-KEY = re.compile(r"[a-z][a-z0-9_]{0,39}$")
+OVER = (CampaignStatus.FINISHED, CampaignStatus.CANCELLED)
 
 
-class FieldProblem(ValueError):
-    """``bad_key``, ``reserved_key``, ``taken_key``, ``in_use`` (contacts)."""
-
-    def __init__(self, code: str, **details: int) -> None:
-        super().__init__(code)
-        self.code = code
-        self.details = details
+class FieldProblem(Problem):
+    """``bad_key``, ``reserved_key``, ``taken_key``, ``taken_label`` (label: the other's), ``in_use``
+    (campaigns)."""
 
 
 def of_panel(session: AnySession, panel_id: int) -> list[CustomField]:
@@ -29,10 +29,11 @@ def of_panel(session: AnySession, panel_id: int) -> list[CustomField]:
 
 def create(session: AnySession, panel_id: int, *, key: str, label: str, type_: FieldType) -> CustomField:
     """A new field behind the others. Raises :class:`FieldProblem`. Commits."""
-    if not KEY.match(key):
+    if not FIELD_KEY.match(key):
         raise FieldProblem("bad_key")
-    if key in RESERVED_KEYS:
+    if key in TAKEN_KEYS:
         raise FieldProblem("reserved_key")
+    _check_label(session, panel_id, label)
     last = session.scalar(select(func.max(CustomField.position)).where(CustomField.panel_id == panel_id))
     field = CustomField(panel_id=panel_id, key=key, label=label, type=type_, position=(last or 0) + 1)
     session.add(field)
@@ -44,8 +45,16 @@ def create(session: AnySession, panel_id: int, *, key: str, label: str, type_: F
     return field
 
 
+def _check_label(session: AnySession, panel_id: int, label: str, but: CustomField | None = None) -> None:
+    """Two fields that people read as the same would each get half of the values."""
+    for other in of_panel(session, panel_id):
+        if other is not but and folded(other.label) == folded(label):
+            raise FieldProblem("taken_label", label=other.label)
+
+
 def rename(session: AnySession, field: CustomField, label: str) -> None:
-    """The label only: the key stands in templates. Commits."""
+    """The label only: the key stands in templates. Raises ``taken_label``. Commits."""
+    _check_label(session, field.panel_id, label, but=field)
     field.label = label
     session.commit()
 
@@ -62,16 +71,46 @@ def move(session: AnySession, field: CustomField, *, up: bool) -> None:
     session.commit()
 
 
-def contacts_with(session: AnySession, field: CustomField) -> int:
-    """How many contacts hold a value."""
-    statement = select(func.count()).where(Contact.panel_id == field.panel_id, Contact.fields.has_key(field.key))
-    return session.scalar(statement) or 0
+@dataclass(frozen=True)
+class Usage:
+    """What a field holds, and who needs it."""
+
+    contacts: int
+    """With a value."""
+    campaigns: list[Campaign]
+    """Neither finished nor cancelled, and written with the field; while there are some, it can't be deleted."""
+
+
+def usage(session: AnySession, field: CustomField) -> Usage:
+    holding = select(func.count()).where(Contact.panel_id == field.panel_id, Contact.fields.has_key(field.key))
+    return Usage(session.scalars(holding).one(), _campaigns_with(session, field))
+
+
+def _campaigns_with(session: AnySession, field: CustomField) -> list[Campaign]:
+    content = (Campaign.subject, Campaign.html, Campaign.text)
+    mentioning = (
+        select(Campaign)
+        .where(Campaign.panel_id == field.panel_id, Campaign.status.not_in(OVER))
+        .where(or_(*(column.contains(field.key, autoescape=True) for column in content)))
+        .order_by(Campaign.name, Campaign.id)
+    )
+    return [one for one in session.scalars(mentioning) if _needs(one, field.key)]
+
+
+def _needs(campaign: Campaign, key: str) -> bool:
+    try:
+        return any(key in fields_used(source) for source in (campaign.subject, campaign.html, campaign.text))
+    except (ValueError, TemplateError):
+        return True  # A draft that can't be read yet mentions it.
 
 
 def remove(session: AnySession, field: CustomField) -> None:
-    """Raises ``in_use`` with the number of contacts that hold a value. Commits."""
-    contacts = contacts_with(session, field)
-    if contacts:
-        raise FieldProblem("in_use", contacts=contacts)
+    """The field goes, and its values in all contacts with it. Raises ``in_use`` (usage) while campaigns need it.
+    Commits."""
+    campaigns = _campaigns_with(session, field)
+    if campaigns:
+        raise FieldProblem("in_use", campaigns=campaigns)
+    holding = update(Contact).where(Contact.panel_id == field.panel_id, Contact.fields.has_key(field.key))
+    rows_changed(session, holding.values(fields=Contact.fields - field.key))
     session.delete(field)
     session.commit()

@@ -14,6 +14,7 @@ from sqlalchemy.orm import selectinload
 
 from app.config import ConfigurationError, Settings
 from app.flow.campaign_content import is_under_allowed_suffix
+from app.flow.problem import Problem
 from app.flow.sessions import AnySession
 from app.mail.addresses import domain_to_ascii
 from app.mail.dkim import KeyKind, KeyPair, generate_key
@@ -30,20 +31,21 @@ HOST = re.compile(r"[A-Za-z0-9.-]+\Z")
 MakeKey = Callable[[KeyKind], KeyPair]
 
 
-class DomainProblem(ValueError):
+class DomainProblem(Problem):
     """``code``: ``invalid``, ``suffix`` (with the allowed ``names``), ``taken``, ``return_path_invalid``,
     ``return_path_suffix``, ``tracking_url``, ``in_use`` (with the campaigns' ``names``)."""
-
-    def __init__(self, code: str, names: tuple[str, ...] = ()) -> None:
-        super().__init__(code)
-        self.code = code
-        self.names = names
 
 
 def domains(panel_id: int) -> Select[SendingDomain]:
     """Of a panel, with their keys, for a paged list."""
     return (
         select(SendingDomain).where(SendingDomain.panel_id == panel_id).options(selectinload(SendingDomain.dkim_keys))
+    )
+
+
+def named(session: AnySession, panel_id: int, domain: str) -> SendingDomain | None:
+    return session.scalar(
+        select(SendingDomain).where(SendingDomain.panel_id == panel_id, SendingDomain.domain == domain)
     )
 
 
@@ -80,7 +82,7 @@ def checked_domain(settings: Settings, typed: str) -> str:
         raise DomainProblem("invalid")
     is_registry = domain in settings.suffixes and domain.count(".") < 2
     if is_registry or not is_under_allowed_suffix(domain, settings):
-        raise DomainProblem("suffix", settings.suffixes)
+        raise DomainProblem("suffix", names=settings.suffixes)
     return domain
 
 
@@ -113,7 +115,9 @@ def update_domain(
     if return_path is None:
         raise DomainProblem("return_path_invalid")
     if not is_under_allowed_suffix(return_path, settings):
-        raise DomainProblem("return_path_suffix", settings.suffixes)
+        raise DomainProblem("return_path_suffix", names=settings.suffixes)
+    if return_path != row.return_path_domain:
+        row.dns_states, row.dns_checked_at = {}, None  # What was found is about another name.
     row.return_path_domain, row.tracking_url = return_path, checked_tracking_url(tracking_url)
     session.commit()
 
@@ -155,7 +159,7 @@ def delete_domain(session: AnySession, row: SendingDomain) -> None:
         )
     )
     if names:
-        raise DomainProblem("in_use", names)
+        raise DomainProblem("in_use", names=names)
     session.execute(delete(SendingDomain).where(SendingDomain.id == row.id))
     session.commit()
 
@@ -213,12 +217,18 @@ def public_key_record(session: AnySession, domain: str, selector: str) -> str | 
     )
 
 
-def check_keys(row: SendingDomain, resolver: dns.resolver.Resolver) -> dict[int, dkim.KeyCheck]:
-    """Of each key, what the DNS shows now."""
-    return {
+def check_keys(session: AnySession, row: SendingDomain, resolver: dns.resolver.Resolver) -> dict[int, dkim.KeyCheck]:
+    """Of each key, what the DNS shows now; noted for the checklist before sending. Silent name servers say nothing about
+    a record: what was known of it stays."""
+    checks = {
         key.id: dkim.check_published_key(resolver, row.domain, key.selector, expected=key.public_record)
         for key in row.dkim_keys
     }
+    for key in row.dkim_keys:
+        if checks[key.id].status is not dkim.KeyStatus.UNREACHABLE:
+            key.checked_at, key.is_published = datetime.now(UTC), checks[key.id].ok
+    session.commit()
+    return checks
 
 
 def make_resolver(settings: Settings) -> dns.resolver.Resolver:

@@ -113,13 +113,13 @@ class HitOutbox:
 
     def _ask_over(self, connection: Connection, packed: bytes) -> Any:
         try:
-            connection.send_packed_command([packed], check_health=False)  # type: ignore[no-untyped-call]
+            connection.send_packed_command([packed], check_health=False)  # type: ignore[no-untyped-call]  # redis-py
             return connection.read_response()
         except ResponseError:
             raise  # A complete answer: the connection is in step.
         except BaseException:
             # An answer may still be under way; it must not be taken for that of the next hit.
-            connection.disconnect()  # type: ignore[no-untyped-call]
+            connection.disconnect()  # type: ignore[no-untyped-call]  # redis-py
             self._own.connection = None
             raise
 

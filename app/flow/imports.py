@@ -22,23 +22,21 @@ from sqlalchemy.orm import joinedload
 
 from app.config import Settings
 from app.flow import custom_fields
-from app.flow.importing import claims, store
+from app.flow.importing import claims, retention, store
 from app.flow.importing.apply import apply_rows
 from app.flow.importing.check import RowChecker
 from app.flow.importing.classify import classify
 from app.flow.importing.guess import EMAIL, guess_mapping
-from app.flow.importing.mapping import Guessed, check_mapping, check_target
+from app.flow.importing.mapping import Guessed, check_mapping, check_new_fields, check_target
 from app.flow.importing.problems import FileProblem, ImportProblem
 from app.flow.importing.read import RowReader
 from app.flow.importing.sniff import Sniffed, column_names, sniff
 from app.flow.importing.stage import stage
 from app.flow.sessions import AnySession
 from app.logs import get_logger
-from app.models import Import, ImportStatus, RowOutcome
+from app.models import Import, ImportStatus
 
 log = get_logger(__name__)
-KEEP_ROWS = timedelta(days=30)
-"""How long an ended import can be clicked down to the rows that were imported; rejected ones stay with it."""
 Work = Callable[[Import, claims.Heartbeat], dict[str, Any]]
 
 
@@ -89,7 +87,8 @@ def guessed_mapping(
 ) -> Guessed:
     """What the columns probably are, the file read so."""
     seen = look(settings, job, encoding=encoding, delimiter=delimiter)
-    return Guessed(seen.header, guess_mapping(seen, custom_fields.of_panel(session, job.panel_id)))
+    fields = custom_fields.of_panel(session, job.panel_id)
+    return Guessed(seen.header, guess_mapping(seen, fields), {field.key: field.label for field in fields})
 
 
 def save_mapping(
@@ -106,6 +105,8 @@ def save_mapping(
     """What the columns are and where the people go; then the rows are read. Raises :class:`ImportProblem`."""
     seen = look(settings, job, encoding=encoding, delimiter=delimiter)
     checked = check_mapping(mapping, columns=len(seen.header))
+    labels = {field.key: field.label for field in custom_fields.of_panel(session, job.panel_id)}
+    check_new_fields(checked, seen.header, labels)
     target = check_target(session, job.panel_id, list_id, list_name)
     claims.move(
         session,
@@ -189,17 +190,10 @@ def due(session: AnySession) -> list[tuple[str, int]]:
     return [(step, import_id) for step, import_id in rows]
 
 
-def tidy(session: AnySession, *, now: datetime) -> int:
-    """Forget the staged rows of long-ended imports, but the rejected ones; the number of rows forgotten."""
-    forgotten = session.scalars(
-        text(
-            "WITH gone AS (DELETE FROM import_row USING import WHERE import.id = import_row.import_id "
-            "AND import.finished_at < :before AND outcome <> ALL(:kept) RETURNING 1) SELECT count(*) FROM gone"
-        ),
-        {"before": now - KEEP_ROWS, "kept": [RowOutcome.INVALID.value, RowOutcome.DUPLICATE.value]},
-    ).one()
-    session.commit()
-    return int(forgotten)
+def tidy(session: AnySession, settings: Settings, *, now: datetime) -> int:
+    """Forget what imports keep of people, when its days are over (``KEEP_IMPORT_DAYS``); the number of rows."""
+    before = now - timedelta(days=settings.keep_import_days)
+    return retention.forget_old(session, settings, now=now, before=before)
 
 
 def stored_file(settings: Settings, job: Import) -> Path:
@@ -273,5 +267,5 @@ def _engine(session: AnySession) -> Engine:
 def _interrupter(session: AnySession) -> Callable[[], None]:
     """Stops the statement that runs in the session's transaction; called from the heartbeat's thread."""
     connection = session.connection().connection.driver_connection
-    assert connection is not None  # noqa: S101
+    assert connection is not None  # noqa: S101  # for mypy
     return lambda: connection.cancel_safe(timeout=5)

@@ -10,19 +10,21 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Select, case, exists, func, select, text
+from sqlalchemy import Select, and_, case, exists, func, select, text
 
-from app.flow import reports
+from app.flow import reconciling, reports
+from app.flow.seeding import SAMPLE_HTML, SAMPLE_SUBJECT
 from app.flow.sessions import AnySession
 from app.models import (
+    BY_PEOPLE,
     Batch,
     BatchStatus,
     Campaign,
     CampaignStatus,
-    Contact,
     Import,
     ImportStatus,
     Panel,
+    PauseReason,
     Proof,
     ProofStatus,
 )
@@ -123,13 +125,15 @@ def _next_schedules(panel_ids: list[int]) -> Select[*tuple[Any, ...]]:
 class AlarmKind(StrEnum):
     PAUSED_BY_ITSELF = "paused_by_itself"
     OVERDUE = "overdue"
+    UNCONFIRMED = "unconfirmed"  # Answers were lost, and no relay can be asked for them.
     MANY_BOUNCES = "many_bounces"
     IMPORT_FAILED = "import_failed"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alarm:
-    """Something that waits for a person. ``subject_id`` is a campaign's or an import's; ``detail`` a code or a share."""
+    """Something that waits for a person. ``subject_id`` is a campaign's or an import's; ``detail`` a code, a share or a
+    number."""
 
     panel_id: int
     kind: AlarmKind
@@ -144,6 +148,7 @@ def alarms(session: AnySession, panel_ids: Iterable[int], now: datetime | None =
     return [
         *_paused_by_itself(session, ids),
         *_overdue(session, ids, now),
+        *_unconfirmed(session, ids),
         *_many_bounces(session, ids),
         *_failed_imports(session, ids, now),
     ]
@@ -153,7 +158,7 @@ def _paused_by_itself(session: AnySession, panel_ids: list[int]) -> list[Alarm]:
     rows = session.scalars(
         select(Campaign)
         .where(Campaign.panel_id.in_(panel_ids), Campaign.status == CampaignStatus.PAUSED)
-        .where(func.coalesce(Campaign.status_reason, "user").not_in(("user", "command")))
+        .where(func.coalesce(Campaign.status_reason, PauseReason.USER).not_in(BY_PEOPLE))
         .order_by(Campaign.id)
     )
     return [_alarm(row, AlarmKind.PAUSED_BY_ITSELF, row.status_reason or "") for row in rows]
@@ -167,6 +172,16 @@ def _overdue(session: AnySession, panel_ids: list[int], now: datetime) -> list[A
         .order_by(Campaign.scheduled_at)
     )
     return [_alarm(row, AlarmKind.OVERDUE, "") for row in rows]
+
+
+def _unconfirmed(session: AnySession, panel_ids: list[int]) -> list[Alarm]:
+    """Only batches that are open and count unknown deliveries are looked into."""
+    open_ones = exists(
+        select(Batch.id).where(Batch.campaign_id == Campaign.id, Batch.status != BatchStatus.DONE, Batch.unknown > 0)
+    )
+    rows = list(session.scalars(select(Campaign).where(Campaign.panel_id.in_(panel_ids), open_ones)))
+    found = reconciling.waiting_for_a_person(session, [row.id for row in rows]) if rows else {}
+    return [_alarm(row, AlarmKind.UNCONFIRMED, str(found[row.id])) for row in rows if row.id in found]
 
 
 def _many_bounces(session: AnySession, panel_ids: list[int]) -> list[Alarm]:
@@ -217,7 +232,7 @@ class RunningCampaign:
 
 @dataclass(frozen=True, kw_only=True)
 class FirstSteps:
-    """What a newcomer has done already."""
+    """What a newcomer has done already; sample data don't count."""
 
     imported: bool
     written: bool
@@ -283,10 +298,14 @@ def recent_imports(session: AnySession, panel_id: int) -> list[Import]:
 
 def first_steps(session: AnySession, panel_id: int) -> FirstSteps:
     of_panel = select(Campaign.id).where(Campaign.panel_id == panel_id)
+    is_written = and_(Campaign.html != "", Campaign.subject != "")
+    is_sample = and_(Campaign.html == SAMPLE_HTML, Campaign.subject == SAMPLE_SUBJECT)
     row = session.execute(
         select(
-            exists(select(Contact.id).where(Contact.panel_id == panel_id)).label("imported"),
-            exists(of_panel.where(Campaign.html != "", Campaign.subject != "")).label("written"),
+            exists(select(Import.id).where(Import.panel_id == panel_id, Import.status == ImportStatus.DONE)).label(
+                "imported"
+            ),
+            exists(of_panel.where(is_written, ~is_sample)).label("written"),
             exists(
                 select(Proof.id).where(
                     Proof.campaign_id.in_(of_panel.scalar_subquery()), Proof.status == ProofStatus.ACCEPTED

@@ -15,7 +15,7 @@ from app.flow.submission import Answer, AnswerKind
 from app.logs import get_logger
 from app.mail.replies import RelayTrouble, Verdict, classify_reply
 from app.mail.retry import gives_up, next_attempt_after
-from app.models import CAMPAIGN_TRANSITIONS, CampaignStatus, DeliveryStatus, sources_of
+from app.models import CAMPAIGN_TRANSITIONS, CampaignStatus, DeliveryStatus, PauseReason, coded, sources_of
 
 if TYPE_CHECKING:
     from app.flow.batches import ClaimedBatch
@@ -209,7 +209,7 @@ def _count_relay_failures(
     )
     log.warning("relay_failed", campaign_id=campaign_id, failures=failures, reply=trouble.text[:200])
     if failures is not None and failures >= settings.relay_failures_before_pause:
-        _pause(session, campaign_id, f"relay_failures:{trouble.text[:200]}")
+        _pause(session, campaign_id, coded(PauseReason.RELAY_FAILURES, trouble.text[:200]))
     return min(60.0, 2.0 ** min(failures or 1, 6))
 
 

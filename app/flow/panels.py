@@ -6,6 +6,7 @@ from zoneinfo import available_timezones
 
 from sqlalchemy import select
 
+from app.flow.problem import Problem
 from app.flow.sessions import AnySession
 from app.models import Campaign, CampaignStatus, Membership, Panel, PanelMode, Relay, Role, User
 
@@ -14,14 +15,9 @@ COLOURS = ("blue", "indigo", "purple", "pink", "red", "orange", "green", "teal",
 UNDER_WAY = (CampaignStatus.PREPARING, CampaignStatus.SENDING, CampaignStatus.PAUSED)
 
 
-class PanelProblem(ValueError):
+class PanelProblem(Problem):
     """``code``: ``campaigns_under_way`` (with their ``names``), ``relay_missing``, ``not_understood``, ``colour_unknown``,
     ``timezone_unknown``."""
-
-    def __init__(self, code: str, *, names: tuple[str, ...] = ()) -> None:
-        super().__init__(code)
-        self.code = code
-        self.names = names
 
 
 @dataclass(frozen=True)

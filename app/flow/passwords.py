@@ -12,6 +12,8 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from app.flow.problem import Problem
+
 MINIMUM_LENGTH = 12
 MAXIMUM_LENGTH = 200
 """Argon2 takes any length; a megabyte of password is an attack."""
@@ -47,12 +49,8 @@ SEQUENCES = (
 DISGUISES = str.maketrans({"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "@": "a", "$": "s", "!": "i"})
 
 
-class PasswordRefused(ValueError):
+class PasswordRefused(Problem):
     """``code``: ``too_short``, ``too_long``, ``common`` or ``personal``."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 @cache

@@ -120,6 +120,11 @@ def count(session: AnySession, panel_id: int) -> int:
 
 def known_message_ids(session: AnySession, panel_id: int, message_ids: Collection[str]) -> dict[str, str]:
     """Which of ``message_ids`` (with angle brackets) the relay stored for this panel, with the queue id it gave."""
+    return {name: queue_id(row_id) for name, row_id in rows_of(session, panel_id, message_ids).items()}
+
+
+def rows_of(session: AnySession, panel_id: int, message_ids: Collection[str]) -> dict[str, int]:
+    """The same with the ids of the stored messages, the first one of each."""
     if not message_ids:
         return {}
     rows = session.execute(
@@ -127,7 +132,7 @@ def known_message_ids(session: AnySession, panel_id: int, message_ids: Collectio
         .where(PracticeMessage.panel_id == panel_id, PracticeMessage.message_id.in_(message_ids))
         .group_by(PracticeMessage.message_id)
     )
-    return {message_id: queue_id(row_id) for message_id, row_id in rows}
+    return dict(rows.tuples().all())
 
 
 class MailboxInUse(Exception):

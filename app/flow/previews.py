@@ -6,6 +6,7 @@ the editor, where the content is not saved yet and may be half written.
 
 import html
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
@@ -14,23 +15,21 @@ from email.message import EmailMessage
 from sqlalchemy import ColumnElement, Select, exists, func, or_, select
 
 from app.config import Settings
-from app.flow import bell, composing
+from app.flow import bell, composing, practice
 from app.flow.campaigns import CampaignProblem
-from app.flow.search import people_matching
+from app.flow.search import matching
 from app.flow.sessions import AnySession
-from app.mail.addresses import Address, parse_address
+from app.mail.addresses import Address, domain_of, parse_address
 from app.mail.compose import RenderedMessage
 from app.mail.html_text import html_to_text
-from app.mail.merge import Compiler
+from app.mail.merge import Compiler, TooLargeError
 from app.mail.merge_language import EMAIL_FIELD, NAME_FIELD, UNSUBSCRIBE_FIELD
-from app.mail.tokens import TokenPurpose, make_token, message_id
+from app.mail.tokens import TokenMaker, TokenPurpose, message_id
 from app.models import (
     Campaign,
     CampaignStatus,
     Contact,
     CustomField,
-    MailingList,
-    PracticeMessage,
     Proof,
     ProofStatus,
     Subscription,
@@ -96,11 +95,25 @@ def _part(message: EmailMessage, subtype: str) -> str:
 
 def preview_html(session: AnySession, panel_id: int, source: str, contact: Contact | None) -> str:
     """A checked HTML template with the contact's values, nothing tracked; with the fields' names where there is no
-    contact, so that their places can be seen."""
+    contact, so that their places can be seen. Raises ``composing.CompositionProblem``."""
+    return _merged(session, panel_id, source, contact, escape=html.escape)
+
+
+def preview_subject(session: AnySession, panel_id: int, source: str, contact: Contact | None) -> str:
+    """As :func:`preview_html`, for a checked subject: plain text."""
+    return _merged(session, panel_id, source, contact, escape=str)
+
+
+def _merged(
+    session: AnySession, panel_id: int, source: str, contact: Contact | None, *, escape: Callable[[str], str]
+) -> str:
     compiler: Compiler[str] = Compiler(
-        encode_literal=str, encode_value=html.escape, escape=html.escape, constants={UNSUBSCRIBE_FIELD: "#"}
+        encode_literal=str, encode_value=escape, escape=escape, constants={UNSUBSCRIBE_FIELD: "#"}
     )
-    return compiler.plan(source).render(merge_values(session, panel_id, contact))
+    try:
+        return compiler.plan(source).render(merge_values(session, panel_id, contact))
+    except TooLargeError as error:
+        raise composing.CompositionProblem("too_large", str(error.limit)) from error
 
 
 def text_of(source: str) -> str:
@@ -127,7 +140,7 @@ def find_contacts(
     """Contacts that the lists would reach, whose address or name begins with ``query``."""
     statement = _reachable(panel_id, list_ids)
     if query:
-        statement = statement.where(people_matching(query))
+        statement, _ = matching(session, statement, query)
     return list(session.scalars(statement.order_by(Contact.id).limit(limit)))
 
 
@@ -167,16 +180,6 @@ def _is_subscribed(list_ids: list[int]) -> ColumnElement[bool]:
         Subscription.list_id.in_(list_ids),
         Subscription.status == SubscriptionStatus.SUBSCRIBED,
     )
-
-
-def choosable_lists(session: AnySession, panel_id: int, *, chosen: tuple[int, ...] = ()) -> list[MailingList]:
-    """The panel's lists that can be chosen, and those that are."""
-    statement = (
-        select(MailingList)
-        .where(MailingList.panel_id == panel_id, or_(MailingList.archived_at.is_(None), MailingList.id.in_(chosen)))
-        .order_by(func.lower(MailingList.name), MailingList.id)
-    )
-    return list(session.scalars(statement))
 
 
 # Test sends.
@@ -250,20 +253,10 @@ def proofs_of(session: AnySession, campaign_id: int, *, limit: int = 20) -> list
     return list(session.scalars(statement))
 
 
-def captured_proofs(session: AnySession, settings: Settings, proofs: list[Proof]) -> dict[int, int]:
-    """Which message of the practice mailbox each proof became, by their Message-IDs; nothing for real relays."""
-    rows = session.execute(
-        select(Campaign.id, Campaign.from_email).where(Campaign.id.in_({proof.campaign_id for proof in proofs}))
-    )
-    domains = {campaign_id: from_email.rpartition("@")[2] for campaign_id, from_email in rows}
-    key = composing.token_key(settings)
-    ids = {
-        message_id(make_token(key, p.campaign_id, p.id, purpose=TokenPurpose.PROOF), domains[p.campaign_id]): p
-        for p in proofs
-    }
-    found = session.execute(
-        select(PracticeMessage.message_id, func.max(PracticeMessage.id))
-        .where(PracticeMessage.message_id.in_(ids))
-        .group_by(PracticeMessage.message_id)
-    ).all()
-    return {ids[name].id: row_id for name, row_id in found}
+def captured_proofs(session: AnySession, settings: Settings, campaign: Campaign, proofs: list[Proof]) -> dict[int, int]:
+    """Which message of the practice mailbox each of the campaign's proofs became; nothing for real relays."""
+    token = TokenMaker(composing.token_key(settings), campaign.id, TokenPurpose.PROOF).token
+    domain = domain_of(campaign.from_email)
+    proof_ids = {message_id(token(proof.id), domain): proof.id for proof in proofs}
+    found = practice.rows_of(session, campaign.panel_id, proof_ids.keys())
+    return {proof_ids[name]: row_id for name, row_id in found.items()}

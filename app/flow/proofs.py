@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import select, text
 
 from app.config import Settings
-from app.flow import composing
+from app.flow import composing, suppressions
 from app.flow.relays import endpoint_of
 from app.flow.sending import Street
 from app.flow.sessions import AnySession
@@ -17,10 +17,12 @@ from app.models import (
     PROOF_TRANSITIONS,
     Campaign,
     Contact,
+    OwnReply,
     Panel,
     Proof,
     ProofStatus,
     check_transition,
+    coded,
     sources_of,
 )
 
@@ -71,7 +73,7 @@ def send_proof(session: AnySession, street: Street, proof_id: int) -> ProofStatu
         message = write(session, street.settings, proof)
     except (composing.CompositionProblem, ValueError) as problem:
         session.rollback()
-        return _finish(session, proof, ProofStatus.FAILED, str(problem))
+        return _finish(session, proof, ProofStatus.FAILED, coded(OwnReply.CANNOT_COMPOSE, problem))
     panel = session.get_one(Panel, proof.panel_id)
     transport = street.transport(endpoint_of(panel, street.settings))
     session.commit()
@@ -86,7 +88,10 @@ def send_proof(session: AnySession, street: Street, proof_id: int) -> ProofStatu
 
 
 def write(session: AnySession, settings: Settings, proof: Proof) -> OutgoingMessage:
-    """The proof's message, with its contact's merge data and its own address."""
+    """The proof's message, with its contact's merge data and its own address. Raises ``CompositionProblem``."""
+    # Asked again, as for a batch (law 5): hours may lie between the request and a worker.
+    if suppressions.of_address(session, proof.panel_id, proof.email):
+        raise composing.CompositionProblem("address_suppressed", proof.email)
     campaign = session.get_one(Campaign, proof.campaign_id)
     composition = composing.compile_for(session, settings, campaign, purpose=TokenPurpose.PROOF)
     if campaign.frozen_on is None:

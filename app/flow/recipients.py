@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, or_, select, text
+from sqlalchemy import Select, and_, func, or_, select, text
 
-from app.flow import reports
+from app.config import Settings
+from app.flow import composing, reports
+from app.flow.reconciling import PRACTICE_RELAY_ID
 from app.flow.sessions import AnySession
+from app.flow.slices import in_slices
+from app.mail.tokens import make_token, message_id
 from app.models import (
     Attempt,
     Batch,
@@ -19,6 +23,8 @@ from app.models import (
     DeliveryStatus,
     Engagement,
     Event,
+    EventKind,
+    PracticeMessage,
 )
 
 FILTERS: dict[str, tuple[DeliveryStatus, ...]] = {
@@ -34,7 +40,6 @@ FILTERS: dict[str, tuple[DeliveryStatus, ...]] = {
 REACTION_FILTERS = ("opened", "clicked", "left")
 RARE = 10
 """A status is looked up through its batches where less than one delivery in so many has it."""
-EXPORT_SLICE = 5_000
 
 
 def recipients(
@@ -116,8 +121,31 @@ def recipient(session: AnySession, campaign: Campaign, seq: int, *, limit: int =
         select(Contact).where(Contact.id == delivery.contact_id, Contact.panel_id == campaign.panel_id)
     )
     moments = [*_tries(session, delivery), *_events(session, campaign, seq, limit)]
-    moments.sort(key=lambda moment: moment.at)
+    moments.sort(key=in_order)
     return Recipient(delivery, contact, session.get(Engagement, key), moments)
+
+
+KIND_ORDER = ("try", *EventKind)
+
+
+def in_order(moment: Moment) -> tuple[datetime, int]:
+    """By the second, and within one as things can only have happened: tries in their order, then the open, the click,
+    the leaving. The clocks behind them are those of several processes."""
+    return moment.at.replace(microsecond=0), KIND_ORDER.index(moment.kind)
+
+
+def captured_message(session: AnySession, settings: Settings, campaign: Campaign, delivery: Delivery) -> int | None:
+    """The message in the practice mailbox that this delivery became; none where it went to a real relay, or was emptied
+    away."""
+    if delivery.relay_id != PRACTICE_RELAY_ID:
+        return None
+    token = make_token(composing.token_key(settings), campaign.id, delivery.seq)
+    wanted = message_id(token, campaign.from_email.lower().rpartition("@")[2])
+    return session.scalar(
+        select(func.max(PracticeMessage.id)).where(
+            PracticeMessage.panel_id == campaign.panel_id, PracticeMessage.message_id == wanted
+        )
+    )
 
 
 def _tries(session: AnySession, delivery: Delivery) -> Iterator[Moment]:
@@ -128,12 +156,15 @@ def _tries(session: AnySession, delivery: Delivery) -> Iterator[Moment]:
             Attempt.campaign_id == delivery.campaign_id,
             Attempt.seq == delivery.seq,
         )
-        .order_by(Attempt.at)
+        .order_by(Attempt.attempt, Attempt.at)
     )
+    heard_at = delivery.last_attempt_at
     for attempt in attempts:
         yield Moment(attempt.at, "try", attempt.outcome, attempt.reply_code, attempt.reply_text or "")
-    if delivery.status in FILTERS["accepted"] and delivery.last_attempt_at is not None:
-        yield Moment(delivery.last_attempt_at, "try", delivery.status, delivery.reply_code, delivery.reply_text or "")
+        heard_at = max(attempt.at, heard_at or attempt.at)
+    if delivery.status in FILTERS["accepted"] and heard_at is not None:
+        # Of the accepted try the beginning is known; one that was settled later ended behind all that was noted.
+        yield Moment(heard_at, "try", delivery.status, delivery.reply_code, delivery.reply_text or "")
 
 
 def _events(session: AnySession, campaign: Campaign, seq: int, limit: int) -> Iterator[Moment]:
@@ -157,15 +188,38 @@ def _events(session: AnySession, campaign: Campaign, seq: int, limit: int) -> It
         yield Moment(event.occurred_at, event.kind.value, url, None, event.user_agent)
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """One reason why deliveries ended as bounced or failed. ``reply`` has no addresses in it."""
+
+    status: str
+    code: int | None
+    reply: str
+    deliveries: int
+
+
+def top_refusals(session: AnySession, campaign: Campaign, *, top: int = 10) -> list[Refusal]:
+    """The commonest reasons, told apart by the replies without the addresses that relays put into them. Only batches
+    that have some are looked into."""
+    values = {"id": campaign.id, "frozen_on": campaign.frozen_on, "top": top}
+    return [Refusal(*row) for row in session.execute(text(REFUSALS), values)]
+
+
+REFUSALS = r"""
+    SELECT d.status::text, d.reply_code,
+           left(regexp_replace(coalesce(d.reply_text, ''), '<?[^[:space:]<>]+@[^[:space:]<>]+>?', '…', 'g'), 200) AS reply,
+           count(*) AS deliveries
+    FROM batch b JOIN delivery d ON d.frozen_on = b.frozen_on AND d.campaign_id = b.campaign_id
+         AND d.seq BETWEEN b.first_seq AND b.last_seq
+    WHERE b.campaign_id = :id AND b.bounced + b.failed > 0 AND d.frozen_on = :frozen_on
+      AND d.status IN ('bounced', 'failed')
+    GROUP BY 1, 2, 3 ORDER BY deliveries DESC, 2, 3 LIMIT :top
+"""
+
+
 def export_rows(session: AnySession, campaign: Campaign) -> Iterator[Any]:
-    """Every delivery with its engagement, in the order of seq, slice by slice: memory stays small whatever the size."""
-    after = 0
-    while rows := session.execute(
-        text(EXPORT), {"frozen_on": campaign.frozen_on, "id": campaign.id, "after": after, "slice": EXPORT_SLICE}
-    ).all():
-        session.rollback()  # No transaction stays open while the browser takes its time.
-        yield from rows
-        after = rows[-1].seq
+    """Every delivery with its engagement, in the order of seq."""
+    return in_slices(session, text(EXPORT), key="seq", values={"frozen_on": campaign.frozen_on, "id": campaign.id})
 
 
 EXPORT = """

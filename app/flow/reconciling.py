@@ -6,6 +6,7 @@ again blindly.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import text
@@ -13,6 +14,7 @@ from sqlalchemy import text
 from app.flow import batches, bell
 from app.flow.sessions import AnySession
 from app.logs import get_logger
+from app.models import DeliveryStatus, OwnReply
 
 log = get_logger(__name__)
 
@@ -22,13 +24,17 @@ LONGEST_WAIT_SECONDS = 4 * 3600.0
 PRACTICE_RELAY_ID = 0
 """As deliveries carry it. The practice relay remembers everything that it took."""
 
+ASKABLE_RELAY_IDS = (PRACTICE_RELAY_ID,)
+BY_HAND_AFTER_SECONDS = 60
+"""People are asked only when no worker can be about to record the answer after all."""
+
 AskRelay = Callable[[AnySession, int, int, Collection[str]], Mapping[str, str] | None]
 """``(session, campaign_id, relay_id, message_ids) -> {message_id: queue id}`` of those that this relay has; None where it
 can't be asked. The relay is the one that the deliveries were handed to, whatever the panel uses by now."""
 
 
 def campaigns_with_unknown(
-    session: AnySession, *, grace_seconds: int, relay_ids: Collection[int] = (PRACTICE_RELAY_ID,)
+    session: AnySession, *, grace_seconds: int, relay_ids: Collection[int] = ASKABLE_RELAY_IDS
 ) -> list[int]:
     """Campaigns with deliveries whose answer is unknown for longer than the grace, at relays that can be asked."""
     found = session.scalars(
@@ -76,9 +82,39 @@ def settle(
     return total
 
 
-def settle_by_hand(session: AnySession, panel_id: int, campaign_id: int, *, as_accepted: bool) -> int:
-    """What a relay without memory left unknown is settled by a person who looked at the relay: as accepted, or as failed
-    (nobody is mailed again by this). Returns how many deliveries were settled."""
+class Settlement(StrEnum):
+    """What a person decides about deliveries that no relay can tell about."""
+
+    AS_SENT = "sent"  # Nobody is mailed again; who did not get it never will.
+    TO_SEND_AGAIN = "again"  # Nobody is missed; who did get it gets it twice.
+
+
+def waiting_for_a_person(
+    session: AnySession, campaign_ids: Collection[int], *, grace_seconds: int = BY_HAND_AFTER_SECONDS
+) -> dict[int, int]:
+    """For each of these campaigns that has some: deliveries whose answer is lost and whose relay can't be asked."""
+    rows = session.execute(
+        text(
+            f"""
+            SELECT b.campaign_id, count(*) AS deliveries FROM batch b JOIN delivery d ON {BY_HAND}
+            WHERE b.campaign_id = ANY(:campaigns) GROUP BY b.campaign_id
+            """  # noqa: S608
+        ),
+        {"campaigns": list(campaign_ids), "grace": grace_seconds, "askable": list(ASKABLE_RELAY_IDS)},
+    )
+    return {row.campaign_id: row.deliveries for row in rows}
+
+
+def settle_by_hand(
+    session: AnySession,
+    panel_id: int,
+    campaign_id: int,
+    settlement: Settlement,
+    *,
+    grace_seconds: int = BY_HAND_AFTER_SECONDS,
+) -> int:
+    """What a relay without memory left unknown is settled by a person who looked at the relay. To be sent again means
+    deferred and due at once, the way of every retry. Returns how many deliveries were settled."""
     session.execute(
         text(
             """
@@ -88,25 +124,41 @@ def settle_by_hand(session: AnySession, panel_id: int, campaign_id: int, *, as_a
         ),
         {"campaign": campaign_id, "panel": panel_id},
     )
+    is_sent = settlement is Settlement.AS_SENT
     rows = session.execute(
         text(
-            """
-            UPDATE delivery d SET status = CAST(:status AS delivery_status), reply_text = 'settled by hand'
-            FROM batch b
-            WHERE b.campaign_id = :campaign AND b.status = 'ready' AND b.unknown > 0 AND d.frozen_on = b.frozen_on
-              AND d.campaign_id = b.campaign_id AND d.seq BETWEEN b.first_seq AND b.last_seq
-              AND d.panel_id = :panel AND d.status = 'unknown'
+            f"""
+            UPDATE delivery d SET status = CAST(:status AS delivery_status), reply_code = NULL, reply_text = :note,
+                next_attempt_at = CASE WHEN :again THEN now() END
+            FROM batch b WHERE b.campaign_id = :campaign AND d.panel_id = :panel AND {BY_HAND}
             RETURNING b.id
-            """
+            """  # noqa: S608
         ),
-        {"status": "accepted" if as_accepted else "failed", "campaign": campaign_id, "panel": panel_id},
+        {
+            "status": DeliveryStatus.ACCEPTED if is_sent else DeliveryStatus.DEFERRED,
+            "note": OwnReply.SETTLED_AS_SENT if is_sent else OwnReply.SETTLED_TO_SEND_AGAIN,
+            "again": not is_sent,
+            "campaign": campaign_id,
+            "panel": panel_id,
+            "grace": grace_seconds,
+            "askable": list(ASKABLE_RELAY_IDS),
+        },
     ).all()
     batch_ids = sorted({row.id for row in rows})
     batches.recount(session, batch_ids)
     batches.close_finished(session, batch_ids)
     bell.ring_dispatcher(session)
     session.commit()
+    log.info("unknown_settled_by_hand", campaign_id=campaign_id, settlement=settlement.value, deliveries=len(rows))
     return len(rows)
+
+
+BY_HAND = """
+    b.status = 'ready' AND b.unknown > 0 AND d.frozen_on = b.frozen_on AND d.campaign_id = b.campaign_id
+    AND d.seq BETWEEN b.first_seq AND b.last_seq AND d.status = 'unknown'
+    AND d.unknown_at < now() - make_interval(secs => :grace) AND coalesce(d.relay_id, 0) <> ALL(:askable)
+"""
+"""Batches that nobody holds (their worker may still know the answer), at relays that can't be asked."""
 
 
 def _unknown(session: AnySession, campaign_id: int, grace_seconds: int, silent: list[int]) -> list[Any]:
@@ -154,14 +206,15 @@ def _settle_slice(session: AnySession, campaign_id: int, rows: list[Any], found:
                 next_attempt_at = CASE WHEN v.queue_id IS NULL THEN now() + CASE WHEN d.attempts <= 1 THEN interval '0'
                     ELSE make_interval(secs => least(:longest, :first_wait * power(2, least(d.attempts, 30) - 2))) END END,
                 reply_code = CASE WHEN v.queue_id IS NULL THEN NULL ELSE 250 END,
-                reply_text = coalesce('queued as ' || v.queue_id || ' (found at the relay by Message-ID)',
-                                      'not found at the relay by Message-ID')
+                reply_text = coalesce(:found || ':' || v.queue_id, :not_found)
             FROM unnest(CAST(:seqs AS int[]), CAST(:queue_ids AS text[])) AS v(seq, queue_id)
             WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq BETWEEN :first AND :last
               AND d.seq = v.seq AND d.status = 'unknown'
             """
         ),
         {
+            "found": OwnReply.FOUND_AT_RELAY,
+            "not_found": OwnReply.NOT_FOUND_AT_RELAY,
             "first_wait": FIRST_WAIT_SECONDS,
             "longest": LONGEST_WAIT_SECONDS,
             "seqs": [row.seq for row in rows],

@@ -6,17 +6,16 @@ Nothing is submitted. Time-outs are short, since a person waits for the answer.
 import smtplib
 import socket
 import ssl
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
 from app.flow.relays import RelayEndpoint
+from app.flow.smtp_opening import conversation, greet, own_name, tls_context, words_of
 from app.models import RelaySecurity
 
 PROBE_SECONDS = 8
 MAX_REPLY_CHARACTERS = 300
-
-Connect = Callable[[RelayEndpoint], smtplib.SMTP]
 
 
 class ProbeStatus(StrEnum):
@@ -53,59 +52,38 @@ class ProbeStopped(Exception):
         self.result = ProbeResult(status=status, detail=detail[:MAX_REPLY_CHARACTERS])
 
 
-def connect(endpoint: RelayEndpoint) -> smtplib.SMTP:
-    """A connection that has greeted; within TLS already where the relay's security says so."""
-    if endpoint.security is RelaySecurity.TLS:
-        return smtplib.SMTP_SSL(
-            endpoint.host, endpoint.port, timeout=endpoint.timeout_seconds, context=tls_context(endpoint)
-        )
-    return smtplib.SMTP(endpoint.host, endpoint.port, timeout=endpoint.timeout_seconds)
-
-
-def tls_context(endpoint: RelayEndpoint) -> ssl.SSLContext:
-    """TLS 1.2 or newer; the certificate and its name are checked unless the relay is set up not to."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if not endpoint.verify_certificate:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def probe(endpoint: RelayEndpoint, connect: Connect = connect) -> ProbeResult:
-    """Connect, greet, encrypt, log in, and leave. Never raises for what the relay does."""
+def probe(endpoint: RelayEndpoint) -> ProbeResult:
+    """Connect, greet, encrypt, log in, and leave. Never raises for what the relay does, and ends in time whatever that is."""
     try:
-        client = _connected(endpoint, connect)
+        with conversation(endpoint, helo_name=own_name()) as client:
+            _connect(client, endpoint)
+            result = _converse(client, endpoint)
+            with suppress(smtplib.SMTPException, OSError):
+                client.quit()  # How it says goodbye is no matter.
+            client.close()
     except ProbeStopped as stopped:
         return stopped.result
-    try:
-        return _converse(client, endpoint)
-    except ProbeStopped as stopped:
-        return stopped.result
-    except (smtplib.SMTPException, OSError) as error:
+    except (smtplib.SMTPException, OSError, ValueError) as error:
         if _is_timeout(error):
             return ProbeResult(status=ProbeStatus.TIMED_OUT)
         return ProbeResult(status=ProbeStatus.NOT_SMTP, detail=str(error)[:MAX_REPLY_CHARACTERS])
-    finally:
-        client.close()
+    return result
 
 
-def _connected(endpoint: RelayEndpoint, connect: Connect) -> smtplib.SMTP:
+def _connect(client: smtplib.SMTP, endpoint: RelayEndpoint) -> None:
     try:
-        return connect(endpoint)
+        greet(client, endpoint)
     except (socket.gaierror, UnicodeError) as error:
         raise ProbeStopped(ProbeStatus.UNKNOWN_HOST, str(error)) from error
-    except TimeoutError as error:
-        raise ProbeStopped(ProbeStatus.TIMED_OUT) from error
     except ssl.SSLCertVerificationError as error:
         raise ProbeStopped(ProbeStatus.CERTIFICATE, error.verify_message) from error
     except ssl.SSLError as error:
         raise ProbeStopped(ProbeStatus.TLS_FAILED, str(error.reason or error)) from error
     except smtplib.SMTPConnectError as error:
-        raise ProbeStopped(ProbeStatus.REJECTED, _words(error)) from error
-    except smtplib.SMTPException as error:
-        status = ProbeStatus.TIMED_OUT if _is_timeout(error) else ProbeStatus.NOT_SMTP
-        raise ProbeStopped(status, str(error)) from error
+        is_answer = 400 <= error.smtp_code <= 599
+        raise ProbeStopped(ProbeStatus.REJECTED if is_answer else ProbeStatus.NOT_SMTP, words_of(error)) from error
+    except (smtplib.SMTPException, TimeoutError):
+        raise
     except OSError as error:
         raise ProbeStopped(ProbeStatus.REFUSED, error.strerror or str(error)) from error
 
@@ -121,14 +99,12 @@ def _converse(client: smtplib.SMTP, endpoint: RelayEndpoint) -> ProbeResult:
         _encrypt(client, endpoint)
     if endpoint.username:
         _log_in(client, endpoint)
-    result = ProbeResult(
+    return ProbeResult(
         status=ProbeStatus.OK,
         tls_version=client.sock.version() or "" if isinstance(client.sock, ssl.SSLSocket) else "",
         logged_in=bool(endpoint.username),
         pipelining=client.has_extn("pipelining"),
     )
-    client.quit()
-    return result
 
 
 def _greet(client: smtplib.SMTP) -> None:
@@ -147,7 +123,7 @@ def _encrypt(client: smtplib.SMTP, endpoint: RelayEndpoint) -> None:
     except ssl.SSLError as error:
         raise ProbeStopped(ProbeStatus.TLS_FAILED, str(error.reason or error)) from error
     except smtplib.SMTPResponseException as error:
-        raise ProbeStopped(ProbeStatus.TLS_FAILED, _words(error)) from error
+        raise ProbeStopped(ProbeStatus.TLS_FAILED, words_of(error)) from error
     _greet(client)
 
 
@@ -157,11 +133,9 @@ def _log_in(client: smtplib.SMTP, endpoint: RelayEndpoint) -> None:
     try:
         client.login(endpoint.username, endpoint.password)
     except smtplib.SMTPAuthenticationError as error:
-        raise ProbeStopped(ProbeStatus.AUTH_REFUSED, _words(error)) from error
-    except (smtplib.SMTPNotSupportedError, UnicodeError) as error:
+        raise ProbeStopped(ProbeStatus.AUTH_REFUSED, words_of(error)) from error
+    except (smtplib.SMTPException, UnicodeError) as error:
+        if type(error) in (smtplib.SMTPServerDisconnected, smtplib.SMTPHeloError):
+            raise
+        # No way of logging in that both know, or a password that none of them can carry.
         raise ProbeStopped(ProbeStatus.AUTH_MISSING, str(error)) from error
-
-
-def _words(error: smtplib.SMTPResponseException) -> str:
-    words = error.smtp_error.decode("utf-8", "replace") if isinstance(error.smtp_error, bytes) else error.smtp_error
-    return f"{error.smtp_code} {words}"

@@ -12,6 +12,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError
 
 from app.config import Settings
+from app.flow.problem import Problem
 from app.flow.sessions import AnySession
 from app.models import Panel, PanelMode, Relay, RelaySecurity
 from app.secrets import seal, unseal
@@ -92,13 +93,8 @@ def practice_password(settings: Settings, panel_slug: str) -> str:
 # The relays of the installation.
 
 
-class RelayProblem(ValueError):
+class RelayProblem(Problem):
     """``code``: ``name_taken``, ``host_invalid``, ``password_needed``, or ``in_use`` (with the panels' ``names``)."""
-
-    def __init__(self, code: str, names: tuple[str, ...] = ()) -> None:
-        super().__init__(code)
-        self.code = code
-        self.names = names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +154,7 @@ def delete_relay(session: AnySession, relay: Relay) -> None:
     users = panels_using(session, [relay.id])[relay.id]
     real = tuple(panel.name for panel in users if panel.mode is PanelMode.REAL)
     if real:
-        raise RelayProblem("in_use", real)
+        raise RelayProblem("in_use", names=real)
     for panel in users:
         panel.relay_id = None
     session.delete(relay)

@@ -1,7 +1,7 @@
 """What happened, for people: counts, rate, time left; opens, clicks, links, domains.
 
 All counts are sums over a campaign's batches, which change in the same transaction as their deliveries: they are the
-truth at every moment. The rate is made of samples (`campaign_sample`) that whoever sweeps writes every few seconds.
+truth at every moment. The rate is made of samples (see ``sampling``).
 """
 
 from collections.abc import Iterable
@@ -10,11 +10,10 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select, text
 
-from app.flow.sessions import AnySession, rows_changed
+from app.flow.sampling import SAMPLE_SECONDS
+from app.flow.sessions import AnySession
 from app.models import Batch, Campaign, CampaignStatus
 
-SAMPLE_SECONDS = 2
-"""At most one sample in this time."""
 PLOT_POINTS = 120
 
 
@@ -95,39 +94,6 @@ def skipped_by_reason(session: AnySession, campaign: Campaign) -> dict[str, int]
 
 
 # Over time.
-
-
-def sample(session: AnySession, campaign_id: int) -> bool:
-    """Note how far the campaign is. Commits. False where the last note is too fresh for another."""
-    return _sample(session, "c.id = :id", {"id": campaign_id}) > 0
-
-
-def sample_running(session: AnySession) -> int:
-    """:func:`sample` for every campaign that sends, or ended a moment ago (its last point), in one statement."""
-    return _sample(
-        session, "(c.status = 'sending' OR c.finished_at > now() - make_interval(secs => :late))", {"late": 60}
-    )
-
-
-def _sample(session: AnySession, which: str, values: dict[str, int]) -> int:
-    written = rows_changed(
-        session,
-        text(
-            f"""
-            INSERT INTO campaign_sample (campaign_id, at, answered, accepted)
-            SELECT c.id, clock_timestamp(), coalesce(sum(b.accepted + b.delivered + b.deferred + b.bounced + b.failed), 0),
-                   coalesce(sum(b.accepted + b.delivered), 0)
-            FROM campaign c LEFT JOIN batch b ON b.campaign_id = c.id
-            WHERE {which} AND NOT EXISTS (SELECT 1 FROM campaign_sample s WHERE s.campaign_id = c.id
-                                          AND s.at > clock_timestamp() - make_interval(secs => :fresh))
-            GROUP BY c.id
-            ON CONFLICT DO NOTHING
-            """  # noqa: S608
-        ),
-        {**values, "fresh": SAMPLE_SECONDS},
-    )
-    session.commit()
-    return written
 
 
 @dataclass(frozen=True)

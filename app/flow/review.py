@@ -4,10 +4,12 @@
 again, under the campaign's lock, when it is scheduled.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 from jinja2.exceptions import TemplateSyntaxError
 from sqlalchemy import Integer, String, bindparam, func, select, text
@@ -16,11 +18,12 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from app.config import Settings
 from app.flow.campaign_content import check_content, content_of
 from app.flow.sessions import AnySession
+from app.mail.addresses import domain_of
 from app.mail.html import check_links, prepare_html
 from app.mail.merge_language import NAME_FIELD, RESERVED_FIELDS, UNSUBSCRIBE_FIELD
 from app.mail.problems import TemplateProblem
 from app.mail.templates import fields_used
-from app.models import Campaign, DkimKey, SendingDomain, Subscription
+from app.models import Campaign, DkimKey, Panel, PanelMode, SendingDomain, Subscription
 
 CLIPPED_AT_BYTES = 102 * 1024
 """Gmail shows no more of a message than this and hides the rest, the unsubscribe link included, behind a link."""
@@ -28,6 +31,14 @@ QUICK_MEMBERSHIPS = 20_000
 """As many are counted in some tens of milliseconds."""
 LONG_SUBJECT_CHARACTERS = 70
 """Longer subjects are cut on telephones and in most lists of messages."""
+
+STARTER_TEXTS = (
+    "Título del mensaje",
+    "Nombre de la institución",
+    "Escriba aquí la idea principal",
+    "Nombre de la dirección u oficina",
+)
+EXAMPLE_HOST = re.compile(r"(?:^|\.)(?:example(?:\.[a-z]{2,3}){0,2}|test|invalid|localhost)$")
 
 
 class Level(StrEnum):
@@ -79,9 +90,9 @@ def review(session: AnySession, settings: Settings, campaign: Campaign) -> Revie
     """The whole checklist. The counts are exact at this moment; the audience is frozen when sending begins."""
     fields = fields_of(campaign)
     audience = count_audience(session, campaign.panel_id, [row.id for row in campaign.lists], fields)
-    findings = [*blockers(session, settings, campaign, has_recipients=audience.recipients > 0)]
+    findings = _necessary(session, settings, campaign, has_recipients=audience.recipients > 0)
     findings += _good_news(campaign, findings, audience)
-    findings += _notices(campaign)
+    findings += _notices(campaign, is_real=_is_real(session, campaign))
     return Review(
         findings=findings,
         audience=audience,
@@ -92,10 +103,15 @@ def review(session: AnySession, settings: Settings, campaign: Campaign) -> Revie
     )
 
 
-def blockers(
+def blockers(session: AnySession, settings: Settings, campaign: Campaign) -> list[Finding]:
+    """What must be put right before the campaign may go out."""
+    return [one for one in _necessary(session, settings, campaign) if one.level is Level.BLOCKER]
+
+
+def _necessary(
     session: AnySession, settings: Settings, campaign: Campaign, *, has_recipients: bool | None = None
 ) -> list[Finding]:
-    """What must be put right before the campaign may go out."""
+    """What stands in the way of sending; in practice mode some of it is only said."""
     missing = [name for name in ("subject", "from_name", "from_email") if not getattr(campaign, name)]
     found = [Finding(f"{name}_missing", Level.BLOCKER) for name in missing]
     if not campaign.html.strip() and not campaign.text.strip():
@@ -103,8 +119,7 @@ def blockers(
     problems = check_content(session, settings, campaign.panel_id, content_of(campaign))
     if problems:
         found.append(Finding("content_broken", Level.BLOCKER, {"problems": problems}))
-    if campaign.from_email and not _can_sign(session, campaign):
-        found.append(Finding("dkim_missing", Level.BLOCKER, {"domain": campaign.from_email.rpartition("@")[2]}))
+    found += _signing(session, campaign)
     if not campaign.lists:
         found.append(Finding("lists_missing", Level.BLOCKER))
     elif not (_has_recipients(session, campaign) if has_recipients is None else has_recipients):
@@ -112,25 +127,41 @@ def blockers(
     return found
 
 
-def _can_sign(session: AnySession, campaign: Campaign) -> bool:
-    """Whether the From domain has a DKIM key in use: unsigned bulk mail is refused by the large mailbox providers."""
-    statement = (
-        select(DkimKey.id)
-        .join(SendingDomain)
-        .where(
-            SendingDomain.panel_id == campaign.panel_id,
-            SendingDomain.domain == campaign.from_email.rpartition("@")[2],
-            DkimKey.is_active,
+def _signing(session: AnySession, campaign: Campaign) -> list[Finding]:
+    """Unsigned bulk mail is refused by the large mailbox providers, and a signature is worth nothing while nobody can
+    find its key. What the DNS shows is known from the last «Comprobar»; nobody waits for name servers here."""
+    if not campaign.from_email:
+        return []
+    domain = domain_of(campaign.from_email)
+    keys = _active_keys(session, campaign.panel_id, domain)
+    details = {"domain": domain}
+    if not keys:
+        return [Finding("dkim_missing", Level.BLOCKER, details)]
+    if any(key.is_published for key in keys):
+        return []
+    code = "dkim_unpublished" if any(key.checked_at for key in keys) else "dkim_unchecked"
+    return [Finding(code, Level.BLOCKER if _is_real(session, campaign) else Level.NOTICE, details)]
+
+
+def _active_keys(session: AnySession, panel_id: int, domain: str) -> list[DkimKey]:
+    return list(
+        session.scalars(
+            select(DkimKey)
+            .join(SendingDomain)
+            .where(SendingDomain.panel_id == panel_id, SendingDomain.domain == domain, DkimKey.is_active)
         )
     )
-    return session.scalar(statement.limit(1)) is not None
+
+
+def _is_real(session: AnySession, campaign: Campaign) -> bool:
+    return session.get_one(Panel, campaign.panel_id).mode is PanelMode.REAL
 
 
 def _good_news(campaign: Campaign, found: Iterable[Finding], audience: AudienceCount) -> list[Finding]:
     """What is in order, said as clearly as what is not."""
     codes = {finding.code for finding in found}
     good = []
-    if not codes & {"from_email_missing", "dkim_missing", "content_broken"}:
+    if not codes & {"from_email_missing", "dkim_missing", "dkim_unpublished", "dkim_unchecked", "content_broken"}:
         good.append(Finding("from_ready", Level.GOOD, {"address": campaign.from_email}))
     if audience.recipients:
         good.append(Finding("audience_ready", Level.GOOD, {"recipients": audience.recipients}))
@@ -141,11 +172,26 @@ def _good_news(campaign: Campaign, found: Iterable[Finding], audience: AudienceC
     return good
 
 
-def _notices(campaign: Campaign) -> list[Finding]:
+def _notices(campaign: Campaign, *, is_real: bool) -> list[Finding]:
     notices = [Finding(code, Level.NOTICE, details) for code, details in _size_notices(campaign)]
     if len(campaign.subject) > LONG_SUBJECT_CHARACTERS:
         notices.append(Finding("subject_long", Level.NOTICE, {"length": len(campaign.subject)}))
+    if left := left_from_starter(campaign):
+        notices.append(Finding("starter_text", Level.NOTICE, {"texts": " · ".join(f"«{text}»" for text in left)}))
+    if is_real and (urls := example_links(campaign.html)):
+        notices.append(Finding("example_links", Level.NOTICE, {"urls": ", ".join(urls)}))
     return notices
+
+
+def left_from_starter(campaign: Campaign) -> list[str]:
+    """Passages of the starter template that were to be replaced and were not."""
+    content = " ".join(f"{campaign.html} {campaign.text}".split())
+    return [text for text in STARTER_TEXTS if text in content]
+
+
+def example_links(html: str) -> list[str]:
+    """Links to names that stand for nothing (RFC 2606, RFC 6761), the starter template's among them."""
+    return [url for url in links_of(html) if EXAMPLE_HOST.search(urlsplit(url).hostname or "")]
 
 
 def _size_notices(campaign: Campaign) -> list[tuple[str, dict[str, Any]]]:
@@ -185,7 +231,7 @@ COUNT = f"""
         FROM ({RECIPIENTS}) m JOIN contact c ON c.id = m.contact_id AND c.panel_id = :panel
         LEFT JOIN ({SUPPRESSED}) x ON x.email = c.email
     ) audience
-"""  # noqa: S608
+"""  # noqa: S608  # made of constants
 ANYBODY = """
     SELECT 1 FROM subscription s JOIN contact c ON c.id = s.contact_id AND c.panel_id = :panel
     WHERE s.list_id = ANY(:lists) AND s.status = 'subscribed' AND NOT EXISTS (

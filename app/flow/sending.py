@@ -26,6 +26,7 @@ from app.flow.relays import RelayEndpoint
 from app.flow.sessions import AnySession
 from app.flow.submission import Answer, AnswerKind, OutgoingMessage, Transport
 from app.logs import get_logger
+from app.models import OwnReply, PauseReason, coded
 
 log = get_logger(__name__)
 
@@ -105,7 +106,7 @@ def send_batch(session: AnySession, street: Street, batch_id: int) -> int:
         composition = street.compose(session, batch.campaign_id)
         endpoint = street.endpoint(session, batch.campaign_id)
     except CompositionProblem as problem:
-        outcomes.pause_campaign(session, batch.campaign_id, f"cannot_compose:{problem}")
+        outcomes.pause_campaign(session, batch.campaign_id, coded(PauseReason.CANNOT_COMPOSE, problem))
         batches.release(session, batch)
         return 0
     transport = street.transport(endpoint)
@@ -140,15 +141,11 @@ def submit(
     except Exception as error:
         # A transport answers for everything; where it breaks, what it took may be anywhere, and the rest is unsent.
         log.error("transport_failed", exc_info=error)
-        lost = [
-            Answer(seq=seq, kind=AnswerKind.LOST, text=f"transport failed: {error}"[:300], relay_trouble=True)
-            for seq in taken
-        ]
+        broken = coded(OwnReply.TRANSPORT_FAILED, error)[:300]
+        lost = [Answer(seq=seq, kind=AnswerKind.LOST, text=broken, relay_trouble=True) for seq in taken]
         answers = lost + not_rendered
         if not lost:
-            answers.append(
-                Answer(seq=chunk[0].seq, kind=AnswerKind.NOT_SENT, text=str(error)[:300], relay_trouble=True)
-            )
+            answers.append(Answer(seq=chunk[0].seq, kind=AnswerKind.NOT_SENT, text=broken, relay_trouble=True))
     answered = {answer.seq for answer in answers}
     return answers + [Answer(seq=d.seq, kind=AnswerKind.NOT_SENT) for d in chunk if d.seq not in answered]
 
@@ -167,9 +164,16 @@ def written(
     for delivery in chunk:
         try:
             yield composition.write(delivery.seq, delivery.email, delivery.name, delivery.fields)
+        except CompositionProblem as problem:
+            log.warning("delivery_not_rendered", seq=delivery.seq, problem=str(problem))
+            failures.append(
+                Answer(seq=delivery.seq, kind=AnswerKind.NOT_RENDERED, text=coded(OwnReply.CANNOT_COMPOSE, problem))
+            )
         except Exception as error:
             log.error("delivery_not_rendered", seq=delivery.seq, exc_info=error)
-            failures.append(Answer(seq=delivery.seq, kind=AnswerKind.NOT_RENDERED, text=str(error)[:300]))
+            failures.append(
+                Answer(seq=delivery.seq, kind=AnswerKind.NOT_RENDERED, text=coded(OwnReply.NOT_RENDERED, error)[:300])
+            )
 
 
 def mark(session: AnySession, batch: ClaimedBatch, *, relay_id: int, limit: int) -> list[MarkedDelivery]:

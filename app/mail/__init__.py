@@ -19,7 +19,7 @@ How one campaign becomes messages, in order:
  7. ``tokens``            the 32 characters that stand for one delivery in Message-ID, return path and links
  8. ``compose``           all of the above, compiled once per campaign; ``render`` once per recipient
  9. ``dkim``              RFC 6376 and RFC 8463 signatures over what ``compose`` made; the wire form
-10. ``replies``           what the relay answered -> accepted, deferred, bounced, failed, and why
+10. ``replies``           what the relay answered -> accepted, deferred, bounced, failed, and why; by ``reply_rules``, as data
 11. ``retry``             when to try a deferred delivery again, and when to give up
 
 Beside it, for the practice relay: ``practice_rules`` (which answer an address asks for) and ``captured`` (what a message

@@ -61,6 +61,11 @@ class Address(NamedTuple):
         return self.address
 
 
+def domain_of(address: str) -> str:
+    """What stands behind the last @."""
+    return address.rpartition("@")[2]
+
+
 def parse_address(raw: str) -> Address | AddressProblem:
     """The normalised address in `raw`, or the first reason why there is none."""
     text = raw.lower()

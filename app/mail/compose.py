@@ -16,11 +16,18 @@ from typing import NamedTuple
 
 from markupsafe import escape
 
+from app.mail.addresses import domain_of
 from app.mail.header_words import check_address, date_value, encode_phrase, encode_text, mailbox
 from app.mail.html import UnsubscribeFooter, footer_text, prepare_html
 from app.mail.html_text import html_to_text
-from app.mail.merge import Compiler, Plan
-from app.mail.merge_language import EMAIL_FIELD, NAME_FIELD, UNSUBSCRIBE_FIELD
+from app.mail.merge import Compiler, Plan, TooLargeError
+from app.mail.merge_language import (
+    EMAIL_FIELD,
+    MAX_RENDERED_HEADER_CHARACTERS,
+    MAX_VALUE_CHARACTERS,
+    NAME_FIELD,
+    UNSUBSCRIBE_FIELD,
+)
 from app.mail.quoted_printable import (
     TOKEN_BYTES,
     TOKEN_MARK,
@@ -105,7 +112,7 @@ class CompiledCampaign:
         self._mailing = mailing
         self._token = TokenMaker(mailing.token_key, mailing.campaign_id, mailing.purpose).token
         self._from_email = check_address(content.from_email.lower())
-        self._message_id_domain = self._from_email.rpartition("@")[2]
+        self._message_id_domain = domain_of(self._from_email)
         # A word that must be no domain would be found here, before a million messages are rendered.
         check_address(return_path("x", mailing.return_path_domain))
         self._subject = _header_compiler().plan(clean_text(content.subject))
@@ -120,11 +127,15 @@ class CompiledCampaign:
     def render(self, recipient: Recipient, sent_at: datetime) -> RenderedMessage:
         """The message of one recipient; twice the same for the same arguments.
 
-        Raises UnusableAddressError for a recipient whose address could break out of its header.
+        Raises UnusableAddressError for a recipient whose address could break out of its header, and TooLargeError for
+        one whose values would make a message that is none any more.
         """
         token = self._token(recipient.seq)
         address = check_address(recipient.email)
         values = {NAME_FIELD: recipient.name, **recipient.fields, EMAIL_FIELD: recipient.email}
+        # Filters read a value even where nothing of it is printed, so a plan's own limit is not enough.
+        if sum(map(len, values.values())) > MAX_VALUE_CHARACTERS:
+            raise TooLargeError(MAX_VALUE_CHARACTERS)
         return RenderedMessage(
             token=token,
             envelope_from=return_path(token, self._mailing.return_path_domain),
@@ -200,7 +211,7 @@ class CompiledCampaign:
 
 
 def _header_compiler() -> Compiler[str]:
-    return Compiler(encode_literal=str, encode_value=str)
+    return Compiler(encode_literal=str, encode_value=str, max_length=MAX_RENDERED_HEADER_CHARACTERS)
 
 
 def _part_head(boundary: str, subtype: str) -> bytes:

@@ -10,7 +10,7 @@ from typing import AnyStr, Generic
 
 from jinja2 import nodes
 
-from app.mail.merge_language import FILTERS
+from app.mail.merge_language import FILTERS, MAX_RENDERED_BYTES
 from app.mail.template_syntax import parse
 
 Values = Mapping[str, str]
@@ -22,10 +22,29 @@ class MergeError(ValueError):
     """The template holds something that `check_template` refuses; check it before compiling it."""
 
 
-class Plan(Generic[AnyStr]):
-    """Pieces in their order: literals as they are, and functions of a recipient's values."""
+class TooLargeError(ValueError):
+    """One recipient's text would be longer than any mail should be; trying again with the same values can't help."""
 
-    def __init__(self, pieces: Iterable[AnyStr | Callable[[Values], AnyStr]], empty: AnyStr) -> None:
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"more than {limit}")
+        self.limit = limit
+
+
+class Plan(Generic[AnyStr]):
+    """Pieces in their order: literals as they are, and functions of a recipient's values.
+
+    What is made of them is at most `max_length` long, else TooLargeError: here where the literals alone are longer, in
+    `render` where a recipient's values don't fit. It is counted piece by piece, so that values that would blow a mail up
+    cost no more than values that just fit.
+    """
+
+    def __init__(
+        self,
+        pieces: Iterable[AnyStr | Callable[[Values], AnyStr]],
+        empty: AnyStr,
+        *,
+        max_length: int = MAX_RENDERED_BYTES,
+    ) -> None:
         self._pieces: list[AnyStr] = []
         self._slots: list[tuple[int, Callable[[Values], AnyStr]]] = []
         self._empty: AnyStr = empty
@@ -35,6 +54,10 @@ class Plan(Generic[AnyStr]):
                 self._pieces.append(empty)
             else:
                 self._pieces.append(piece)
+        self._max_length = max_length
+        self._room_for_values = max_length - sum(map(len, self._pieces))
+        if self._room_for_values < 0:
+            raise TooLargeError(max_length)
 
     @property
     def is_constant(self) -> bool:
@@ -42,8 +65,12 @@ class Plan(Generic[AnyStr]):
 
     def render(self, values: Values) -> AnyStr:
         pieces = self._pieces.copy()
+        room = self._room_for_values
         for index, evaluate in self._slots:
-            pieces[index] = evaluate(values)
+            pieces[index] = piece = evaluate(values)
+            room -= len(piece)
+            if room < 0:
+                raise TooLargeError(self._max_length)
         return self._empty.join(pieces)
 
 
@@ -54,6 +81,7 @@ class Compiler(Generic[AnyStr]):
     encode_value: one recipient's value -> one segment
     escape: what a constant text needs to stand in a literal (HTML escaping in the HTML part)
     constants: fields that print the same text for everybody (with `TOKEN_MARK` for the recipient's token)
+    max_length: how long one recipient's text may become
     """
 
     def __init__(
@@ -63,19 +91,24 @@ class Compiler(Generic[AnyStr]):
         encode_value: Callable[[str], AnyStr],
         escape: Callable[[str], str] = str,
         constants: Mapping[str, str] | None = None,
+        max_length: int = MAX_RENDERED_BYTES,
     ) -> None:
         self._encode_literal: Callable[[str], AnyStr] = encode_literal
         self._encode_value: Callable[[str], AnyStr] = encode_value
         self._escape = escape
         self._constants = constants or {}
         self._empty: AnyStr = encode_literal("")
+        self._max_length = max_length
 
     def pieces(self, source: str) -> list[AnyStr | Callable[[Values], AnyStr]]:
         """The pieces of a cleaned template; several parts' pieces can be joined into one plan."""
         return self._block(parse(source).body)
 
     def plan(self, source: str) -> Plan[AnyStr]:
-        return Plan(self.pieces(source), self._empty)
+        return self._joined(self.pieces(source))
+
+    def _joined(self, pieces: list[AnyStr | Callable[[Values], AnyStr]]) -> Plan[AnyStr]:
+        return Plan(pieces, self._empty, max_length=self._max_length)
 
     def _block(self, body: Iterable[nodes.Node]) -> list[AnyStr | Callable[[Values], AnyStr]]:
         pieces: list[AnyStr | Callable[[Values], AnyStr]] = []
@@ -112,10 +145,9 @@ class Compiler(Generic[AnyStr]):
 
     def _if(self, node: nodes.If) -> Callable[[Values], AnyStr]:
         branches = [
-            (self._condition(branch.test), Plan(self._block(branch.body), self._empty))
-            for branch in [node, *node.elif_]
+            (self._condition(branch.test), self._joined(self._block(branch.body))) for branch in [node, *node.elif_]
         ]
-        otherwise = Plan(self._block(node.else_), self._empty)
+        otherwise = self._joined(self._block(node.else_))
 
         def choose(values: Values) -> AnyStr:
             for is_met, plan in branches:

@@ -1,5 +1,6 @@
 """The words of the merge language: parts of a mail, filters, reserved fields, limits."""
 
+import re
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -13,8 +14,18 @@ class Part(StrEnum):
 
 HEADER_PARTS = frozenset({Part.SUBJECT, Part.FROM_NAME})
 MAX_CHARACTERS = {Part.SUBJECT: 500, Part.FROM_NAME: 200, Part.TEXT: 200_000, Part.HTML: 500_000}
+# Per part. They bound what checking, compiling and rendering can cost; the longest mails that people write have a few dozen.
+MAX_TAGS = 500
+MAX_BRANCHES = 100
+MAX_PROBLEMS = 100
 MAX_NESTED_IFS = 10
 MAX_NESTED_PARENTHESES = 5
+
+# Per recipient. Large providers cut a mail's text off at 102 kB; whatever is longer than these was never meant.
+MAX_RENDERED_BYTES = 2_000_000
+MAX_RENDERED_HEADER_CHARACTERS = 2_000
+MAX_VALUE_CHARACTERS = 200_000
+"""Of all values of one recipient together."""
 
 # What the platform itself fills in, besides the contact's own fields.
 UNSUBSCRIBE_FIELD = "enlace_baja"
@@ -54,13 +65,7 @@ KEYWORDS = frozenset({
     "varargs", "kwargs", "trans",
 })  # fmt: skip
 
-
-def is_field_name(name: str) -> bool:
-    """Whether a custom field of this name could be used as `{{ name }}`."""
-    return (
-        name.isidentifier()
-        and not name.startswith("_")
-        and name not in KEYWORDS
-        and name not in RESERVED_FIELDS
-        and len(name) <= 60
-    )
+FIELD_KEY = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
+r"""What a custom field may be called, as the database has it (`\Z`: `$` would let a line break through)."""
+TAKEN_KEYS = RESERVED_FIELDS | {NAME_FIELD} | KEYWORDS
+"""Names that mean something else in a template already."""

@@ -37,6 +37,8 @@ class TemplateProblem:
 ENGLISH: dict[str, str] = {
     "too_long": "The text has {length} characters; at most {limit} are allowed.",
     "too_deep": "This is nested more than {limit} levels deep.",
+    "too_many_tags": "There are more than {limit} tags in braces; take some out.",
+    "too_many_branches": "There are more than {limit} “if” and “elif”; take some out.",
     "tag_too_long": "There is too much between these braces; split it.",
     "unclosed_tag": "“{tag}” is opened here and never closed.",
     "unclosed_if": "This “if” has no “endif”.",

@@ -25,7 +25,7 @@ SOFT_BREAK = b"=\r\n"
 
 # Stands for the recipient's token (32 characters) inside a text. A lone surrogate can't be in an author's
 # text: `clean_text` replaces them.
-TOKEN_MARK = "\udfff"  # noqa: S105
+TOKEN_MARK = "\udfff"  # noqa: S105  # no password
 # Stands for it inside encoded bytes, where a NUL would have been encoded: no text can forge it.
 TOKEN_BYTES = b"\0" * 32
 

@@ -81,16 +81,6 @@ def classify_reply(code: int, text: str, stage: Stage = Stage.RCPT_TO) -> Outcom
     return _judge(code, enhanced, shown, stage, reason)
 
 
-def lost_connection(stage: Stage, text: str = "") -> RelayTrouble:
-    """The outcome of a connection that broke, or timed out, while `stage`'s reply was waited for.
-
-    Before the message's last byte nothing was taken, so trying again is safe. After it nobody knows.
-    """
-    verdict = Verdict.UNKNOWN if stage == Stage.BODY else Verdict.DEFERRED
-    shown = _CONTROL.sub(" ", text).strip()[:MAX_TEXT]
-    return RelayTrouble(verdict, Reason.CONNECTION_LOST, 0, "", shown, stage)
-
-
 def _judge(code: int, enhanced: str, text: str, stage: Stage, reason: Reason) -> Outcome:
     is_about_us = stage in _BEFORE_RECIPIENT or reason in _ABOUT_US or _is_blocked_by_relay(text, reason)
     kind = RelayTrouble if is_about_us and reason not in _OUR_MESSAGE else Outcome

@@ -29,7 +29,6 @@ class Reason(StrEnum):
     RELAY_CLOSING = "relay_closing"  # 421: the relay ends the connection
     RELAY_BUSY = "relay_busy"  # no disk, no memory, too many connections
     PROTOCOL = "protocol"  # the relay didn't understand us, or we it
-    CONNECTION_LOST = "connection_lost"
     OTHER = "other"
 
 

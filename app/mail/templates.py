@@ -11,6 +11,7 @@ they are in the others; see `merge`.
 
 import re
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -21,9 +22,12 @@ from app.mail.merge_language import (
     FILTERS,
     HEADER_PARTS,
     KEYWORDS,
+    MAX_BRANCHES,
     MAX_CHARACTERS,
     MAX_NESTED_IFS,
     MAX_NESTED_PARENTHESES,
+    MAX_PROBLEMS,
+    MAX_TAGS,
     RESERVED_FIELDS,
     UNSUBSCRIBE_FIELD,
     Part,
@@ -33,6 +37,7 @@ from app.mail.quoted_printable import clean_text
 from app.mail.template_syntax import LexedToken, Place, TagTooLongError, lex, offset_of, parse
 
 _STATEMENTS = frozenset({"if", "elif", "else", "endif"})
+_BRANCHES = frozenset({"if", "elif"})
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LINE_BREAK = re.compile("[\n\x0b\x0c\x85\u2028\u2029]")
 _COMPARISONS = frozenset({"eq", "ne"})
@@ -56,18 +61,24 @@ def always_printed(source: str, name: str) -> list[int]:
 
 
 def check_template(source: str, *, known_fields: Collection[str], part: Part | str) -> list[TemplateProblem]:
-    """All problems of one part, in the order of their places; an empty list means that it can be compiled.
+    """The problems of one part, in the order of their places; an empty list means that it can be compiled.
 
     `known_fields` are the panel's own fields; `RESERVED_FIELDS` are known always. Where the syntax is broken,
-    only the first place is reported, since what follows can't be told apart.
+    only the first place is reported, since what follows can't be told apart. Nobody reads more than
+    `MAX_PROBLEMS`: the check ends there.
     """
     part = Part(part)
     if len(source) > MAX_CHARACTERS[part]:
         parameters: dict[str, str | int] = {"length": len(source), "limit": MAX_CHARACTERS[part]}
         return [TemplateProblem(1, 1, "too_long", parameters, part)]
     check = _Check(clean_text(source), frozenset(known_fields) | RESERVED_FIELDS, part)
-    check.run()
+    with suppress(_EnoughProblems):
+        check.run()
     return sorted(check.problems, key=lambda problem: (problem.line, problem.column))
+
+
+class _EnoughProblems(Exception):
+    """The list is as long as anybody reads."""
 
 
 @dataclass
@@ -94,6 +105,8 @@ class _Check:
     def _report(self, offset: int, code: str, **parameters: str | int) -> None:
         line, column = self._place.of(offset)
         self.problems.append(TemplateProblem(line, column, code, parameters, self.part))
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise _EnoughProblems
 
     def _report_syntax(self, error: TemplateSyntaxError) -> None:
         if isinstance(error, TagTooLongError):
@@ -116,7 +129,11 @@ class _Check:
 
     def _check_tags(self, tokens: list[LexedToken]) -> None:
         open_ifs: list[int] = []
-        for begin, inside, is_closed in _tags(tokens):
+        branches = 0
+        for number, (begin, inside, is_closed) in enumerate(_tags(tokens), start=1):
+            branches += bool(inside) and begin.kind == "block_begin" and inside[0].text in _BRANCHES
+            if self._is_too_much(begin, number, branches):
+                return
             if not is_closed:
                 self._report(begin.offset, "unclosed_tag", tag=begin.text)
             elif not inside:
@@ -127,6 +144,13 @@ class _Check:
                     self._check_statement(begin, inside[0].text, open_ifs)
         for offset in open_ifs:
             self._report(offset, "unclosed_if")
+
+    def _is_too_much(self, begin: LexedToken, tags: int, branches: int) -> bool:
+        if tags > MAX_TAGS:
+            self._report(begin.offset, "too_many_tags", limit=MAX_TAGS)
+        elif branches > MAX_BRANCHES:
+            self._report(begin.offset, "too_many_branches", limit=MAX_BRANCHES)
+        return tags > MAX_TAGS or branches > MAX_BRANCHES
 
     def _check_depth(self, inside: list[LexedToken]) -> None:
         depth = 0
@@ -263,8 +287,8 @@ class _Check:
 
 # With one of these the tree can't be had, or must not be asked for.
 _STRUCTURE_CODES = frozenset({
-    "syntax", "unclosed_tag", "empty_tag", "tag_too_long", "too_deep", "loop_not_allowed",
-    "statement_not_allowed", "unclosed_if", "unexpected_statement",
+    "syntax", "unclosed_tag", "empty_tag", "tag_too_long", "too_deep", "too_many_tags", "too_many_branches",
+    "loop_not_allowed", "statement_not_allowed", "unclosed_if", "unexpected_statement",
 })  # fmt: skip
 
 
@@ -289,7 +313,7 @@ def _tags(tokens: list[LexedToken]) -> Iterator[tuple[LexedToken, list[LexedToke
 
 def _constant_item(node: nodes.Node) -> str:
     is_text = isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str)
-    return str(node.arg.value) if is_text else ""  # type: ignore[attr-defined]
+    return str(node.arg.value) if is_text else ""  # type: ignore[attr-defined]  # checked above
 
 
 def _closest(name: str, known: Iterable[str]) -> str:

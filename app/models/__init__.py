@@ -19,6 +19,7 @@ from app.models.campaign import (
     ProofStatus,
     campaign_list,
 )
+from app.models.codes import BY_PEOPLE, OwnReply, PauseReason, coded, read_coded
 from app.models.contact import (
     SUBSCRIPTION_TRANSITIONS,
     Contact,
@@ -50,6 +51,7 @@ from app.models.user import ROLE_ORDER, Membership, Role, User
 
 __all__ = [
     "BATCH_TRANSITIONS",
+    "BY_PEOPLE",
     "CAMPAIGN_TRANSITIONS",
     "DELIVERY_TRANSITIONS",
     "FINAL_STATUSES",
@@ -80,8 +82,10 @@ __all__ = [
     "ImportStatus",
     "MailingList",
     "Membership",
+    "OwnReply",
     "Panel",
     "PanelMode",
+    "PauseReason",
     "PracticeMessage",
     "Proof",
     "ProofStatus",
@@ -98,6 +102,8 @@ __all__ = [
     "User",
     "campaign_list",
     "check_transition",
+    "coded",
+    "read_coded",
     "sources_of",
 ]
 

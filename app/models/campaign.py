@@ -29,11 +29,9 @@ CAMPAIGN_TRANSITIONS: dict[CampaignStatus, frozenset[CampaignStatus]] = {
     CampaignStatus.SCHEDULED: frozenset({CampaignStatus.DRAFT, CampaignStatus.PREPARING, CampaignStatus.CANCELLED}),
     CampaignStatus.PREPARING: frozenset({CampaignStatus.SENDING, CampaignStatus.PAUSED, CampaignStatus.CANCELLED}),
     CampaignStatus.SENDING: frozenset({CampaignStatus.PAUSED, CampaignStatus.FINISHED, CampaignStatus.CANCELLED}),
-    # Resumed: to preparing where the audience was not completely frozen yet, else to sending. Finished: the last
-    # outcome arrived after the pause.
-    CampaignStatus.PAUSED: frozenset(
-        {CampaignStatus.PREPARING, CampaignStatus.SENDING, CampaignStatus.FINISHED, CampaignStatus.CANCELLED}
-    ),
+    # Resumed: to preparing where the audience was not completely frozen yet, else to sending, which may find that the last
+    # outcome has arrived after the pause.
+    CampaignStatus.PAUSED: frozenset({CampaignStatus.PREPARING, CampaignStatus.SENDING, CampaignStatus.CANCELLED}),
     CampaignStatus.FINISHED: frozenset(),
     CampaignStatus.CANCELLED: frozenset(),
 }
@@ -63,7 +61,7 @@ class Campaign(Model):
     """The author's own text part; empty: made from the HTML."""
     status: Mapped[CampaignStatus] = mapped_column(enum_text(CampaignStatus), default=CampaignStatus.DRAFT)
     status_reason: Mapped[str | None]
-    """Why it stands where it stands (a code: ``relay_failures``, ``user`` …; details after a colon)."""
+    """Why it stands where it stands: a `PauseReason`, details after a colon."""
     scheduled_at: Mapped[datetime | None] = mapped_column(Timestamp)
     rate_per_hour: Mapped[int | None]
     """Upper limit of this campaign; none when empty."""

@@ -3,7 +3,8 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, LargeBinary, String, UniqueConstraint, func
+from sqlalchemy import ForeignKey, LargeBinary, String, UniqueConstraint, false, func, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Model
@@ -25,6 +26,10 @@ class SendingDomain(Model):
     return_path_domain: Mapped[str] = mapped_column(String(253))
     tracking_url: Mapped[str | None] = mapped_column(String(300))
     """Base URL of links and pixel (``https://enlaces.boletin.example.gob.pe``); empty: the installation's URL."""
+    dns_states: Mapped[dict[str, str]] = mapped_column(JSONB, default=dict, server_default=text("'{}'"))
+    """What the last check found, by kind of record (``dkim``, ``return_path_mx``, ``return_path_spf``, ``dmarc``): a
+    ``KeyStatus`` or ``Presence`` of ``dns_tools``."""
+    dns_checked_at: Mapped[datetime | None] = mapped_column(Timestamp)
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
 
     dkim_keys: Mapped[list["DkimKey"]] = relationship(back_populates="sending_domain", order_by="DkimKey.id")
@@ -44,6 +49,10 @@ class DkimKey(Model):
     """The TXT record to publish at ``<selector>._domainkey.<domain>`` (RFC 6376 §3.6.1)."""
     is_active: Mapped[bool] = mapped_column(default=True)
     """Active keys sign; others stay published until mail they signed has been read."""
+    checked_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    """When the DNS was last asked for it and answered."""
+    is_published: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether the DNS then showed this record and no other."""
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
 
     sending_domain: Mapped[SendingDomain] = relationship(back_populates="dkim_keys")

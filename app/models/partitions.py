@@ -1,10 +1,12 @@
 """Monthly partitions of the ledger and the events."""
 
+import re
 from datetime import UTC, date, datetime
 
 from sqlalchemy import Connection, text
 
 PARTITIONED_TABLES = ("delivery", "attempt", "engagement", "event")
+PARTITION_NAME = re.compile(rf"({'|'.join(PARTITIONED_TABLES)})_\d{{4}}_\d{{2}}")
 
 
 def month_of(day: date) -> date:
@@ -17,6 +19,10 @@ def next_month(day: date) -> date:
 
 def partition_name(table: str, day: date) -> str:
     return f"{table}_{day:%Y_%m}"
+
+
+def is_partition(table: str) -> bool:
+    return PARTITION_NAME.fullmatch(table) is not None
 
 
 def ensure_partitions(connection: Connection, day: date) -> None:

@@ -17,6 +17,11 @@ def when(moment: datetime | None) -> str:
     return format_datetime(moment, "d MMM y, HH:mm") if moment else "—"
 
 
+def when_exactly(moment: datetime | None) -> str:
+    """``21 nov 2026, 14:05:09``."""
+    return format_datetime(moment, "d MMM y, HH:mm:ss") if moment else "—"
+
+
 def ago(moment: datetime | None) -> str:
     """``hace 5 minutos``."""
     return format_timedelta(moment - datetime.now(UTC), add_direction=True) if moment else "—"
@@ -32,11 +37,12 @@ def percent(part: float | None, whole: float | None) -> str:
 
 
 def file_size(size_bytes: int | None) -> str:
+    """``512 MB``, of 1024 kB each, as the limit is set and as people's computers count."""
     value = float(size_bytes or 0)
     for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
+        if value < 1024 or unit == "GB":
             return f"{number(round(value, 1 if value < 10 and unit != 'B' else 0))} {unit}"
-        value /= 1000
+        value /= 1024
     raise AssertionError("unreachable")
 
 
@@ -46,7 +52,7 @@ def duration(seconds: float | None) -> str:
 
 
 def register(app: Flask) -> None:
-    for filter_ in (when, ago, number, percent, file_size, duration):
+    for filter_ in (when, when_exactly, ago, number, percent, file_size, duration):
         app.add_template_filter(filter_)
 
     # `{% trans %}` over several lines has the same msgid here as in the catalogue (babel.cfg says `trimmed`, too).
@@ -60,6 +66,5 @@ def register(app: Flask) -> None:
             "_": _,
             "get_locale": get_locale,
             "language_tag": language_tag,
-            "endpoints": app.view_functions,
         }
     )

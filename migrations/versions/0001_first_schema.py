@@ -186,7 +186,7 @@ def upgrade():
     with op.batch_alter_table('contact', schema=None) as batch_op:
         batch_op.create_index('ix_contact_panel_id_email_prefix', ['panel_id', sa.literal_column('email varchar_pattern_ops')], unique=False)
         batch_op.create_index('ix_contact_panel_id_id', ['panel_id', 'id'], unique=False)
-        batch_op.create_index('ix_contact_panel_id_name_prefix', ['panel_id', sa.literal_column('lower(name) text_pattern_ops')], unique=False)
+        batch_op.create_index('ix_contact_panel_id_name_key', ['panel_id', sa.literal_column('''(lower(translate(name, 'ÁÉÍÓÚÜÑÀÈÌÒÙÂÊÎÔÛÄËÏÖÃÕÇáéíóúüñàèìòùâêîôûäëïöãõç', 'AEIOUUNAEIOUAEIOUAEIOAOCaeiouunaeiouaeiouaeioaoc')) COLLATE "C")'''), 'id'], unique=False)
 
     op.create_table('custom_field',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -246,6 +246,8 @@ def upgrade():
     sa.Column('domain', sa.String(length=253), nullable=False),
     sa.Column('return_path_domain', sa.String(length=253), nullable=False),
     sa.Column('tracking_url', sa.String(length=300), nullable=True),
+    sa.Column('dns_states', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+    sa.Column('dns_checked_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.ForeignKeyConstraint(['panel_id'], ['panel.id'], name=op.f('fk_sending_domain_panel_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_sending_domain')),
@@ -329,6 +331,8 @@ def upgrade():
     sa.Column('private_key_encrypted', sa.LargeBinary(), nullable=False),
     sa.Column('public_record', sa.String(), nullable=False),
     sa.Column('is_active', sa.Boolean(), nullable=False),
+    sa.Column('checked_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('is_published', sa.Boolean(), server_default=sa.text('false'), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.ForeignKeyConstraint(['sending_domain_id'], ['sending_domain.id'], name=op.f('fk_dkim_key_sending_domain_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_dkim_key')),
@@ -395,13 +399,13 @@ def upgrade():
     sa.Column('subscribed_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.Column('unsubscribed_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('unsubscribe_source', sa.String(length=200), nullable=True),
-    sa.Column('consent_ip', postgresql.INET(), nullable=True),
     sa.ForeignKeyConstraint(['contact_id'], ['contact.id'], name=op.f('fk_subscription_contact_id'), ondelete='CASCADE'),
     sa.ForeignKeyConstraint(['list_id'], ['mailing_list.id'], name=op.f('fk_subscription_list_id')),
     sa.PrimaryKeyConstraint('list_id', 'contact_id', name=op.f('pk_subscription'))
     )
     with op.batch_alter_table('subscription', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_subscription_contact_id'), ['contact_id'], unique=False)
+        batch_op.create_index('ix_subscription_unsubscribed', ['list_id', 'contact_id'], unique=False, postgresql_where=sa.text("status = 'unsubscribed'"))
 
     op.create_table('import_row',
     sa.Column('import_id', sa.Integer(), nullable=False),
@@ -415,6 +419,10 @@ def upgrade():
     sa.Column('cells', postgresql.JSONB(astext_type=sa.Text()), nullable=True),
     sa.PrimaryKeyConstraint('import_id', 'line', name=op.f('pk_import_row'))
     )
+    with op.batch_alter_table('import_row', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_import_row_email'), ['email'], unique=False)
+        batch_op.create_index('ix_import_row_rejected', ['import_id', 'line'], unique=False, postgresql_where=sa.text('cells IS NOT NULL'))
+
     first = datetime.now(timezone.utc).date().replace(day=1)
     for _ in range(2):
         following = (first + timedelta(days=32)).replace(day=1)
@@ -429,8 +437,13 @@ def upgrade():
 
 
 def downgrade():
+    with op.batch_alter_table('import_row', schema=None) as batch_op:
+        batch_op.drop_index('ix_import_row_rejected')
+        batch_op.drop_index(batch_op.f('ix_import_row_email'))
+
     op.drop_table('import_row')
     with op.batch_alter_table('subscription', schema=None) as batch_op:
+        batch_op.drop_index('ix_subscription_unsubscribed')
         batch_op.drop_index(batch_op.f('ix_subscription_contact_id'))
 
     op.drop_table('subscription')
@@ -473,7 +486,7 @@ def downgrade():
     op.drop_table('mailing_list')
     op.drop_table('custom_field')
     with op.batch_alter_table('contact', schema=None) as batch_op:
-        batch_op.drop_index('ix_contact_panel_id_name_prefix')
+        batch_op.drop_index('ix_contact_panel_id_name_key')
         batch_op.drop_index('ix_contact_panel_id_id')
         batch_op.drop_index('ix_contact_panel_id_email_prefix')
 

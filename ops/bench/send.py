@@ -18,7 +18,7 @@ from app.extensions import db
 from app.flow import composing
 from app.flow.relays import RelayEndpoint
 from app.flow.submission import OutgoingMessage
-from app.models import Campaign, CampaignStatus, RelaySecurity
+from app.models import Campaign, RelaySecurity
 from ops.bench import stage as stages
 from ops.sink_process import SinkProcess
 from ops.supervise import Supervisor
@@ -77,8 +77,7 @@ def measure_real(stage: stages.Stage, campaign: Campaign, shape: Shape, log: Pat
     with stages.processes(stage.installation, names, log=log, environment=environment) as supervisor:
         wait_for_senders(supervisor, shape)
         begun_cpu = cpu_seconds_of(supervisor)
-        campaign.status, campaign.scheduled_at = CampaignStatus.SCHEDULED, text("now()")  # type: ignore[assignment]
-        db.session.commit()
+        stages.schedule(stage.app, campaign)
         peak = watch(campaign.id, supervisor, log)
         seconds = db.session.scalar(
             text(

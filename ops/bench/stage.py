@@ -3,6 +3,7 @@ tracked links and an open pixel."""
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from sqlalchemy import text
 from app import create_app
 from app.config import load_settings
 from app.extensions import db
+from app.flow import audience, campaigns
 from app.mail.dkim import KeyKind, generate_key
 from app.models import (
     Campaign,
@@ -88,6 +90,7 @@ def make_panel(app: Flask, slug: str = "bench") -> Panel:
             algorithm=DkimAlgorithm.RSA_SHA256,
             private_key_encrypted=seal(settings, pair.private_pem.decode()),
             public_record=pair.public_record,
+            is_published=True,
         )
     )
     db.session.add(domain)
@@ -150,6 +153,21 @@ def make_campaign(panel: Panel, mailing_list: MailingList) -> Campaign:
     db.session.add(campaign)
     db.session.commit()
     return campaign
+
+
+def schedule(app: Flask, campaign: Campaign) -> None:
+    """To be sent at once, the way that people do it."""
+    campaigns.schedule_campaign(db.session, app.extensions["settings"], campaign.panel_id, campaign.id)
+
+
+def freeze(app: Flask, campaign: Campaign) -> float:
+    """Schedule, and freeze the audience in this process; seconds of the freezing."""
+    schedule(app, campaign)
+    audience.start_due(db.session)
+    started = time.perf_counter()
+    if not audience.prepare(db.session, app.extensions["settings"], campaign.id):
+        raise RuntimeError(f"the audience was not frozen: {campaign.status_reason}")
+    return time.perf_counter() - started
 
 
 SENTENCE = (

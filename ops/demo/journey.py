@@ -15,6 +15,7 @@ from app.extensions import db
 from app.flow import campaigns, imports, suppressions
 from app.flow.campaign_content import CampaignContent
 from app.flow.importing import store
+from app.mail.addresses import domain_of
 from app.models import (
     Campaign,
     CampaignStatus,
@@ -76,7 +77,7 @@ class Journey:
         db.session.add(mailing_list)
         db.session.flush()
         for address in sorted(self.cast.unsubscribed):
-            contact = Contact(panel_id=panel.id, email=address, domain=address.rpartition("@")[2], name="")
+            contact = Contact(panel_id=panel.id, email=address, domain=domain_of(address), name="")
             contact.subscriptions = [
                 Subscription(list_id=mailing_list.id, status=SubscriptionStatus.SUBSCRIBED, source="demo")
             ]
@@ -218,7 +219,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def visit(url: str, *, post: bytes | None = None) -> tuple[int, str]:
     """Status and Location. No cookies, no redirects followed."""
     opener = urllib.request.build_opener(_NoRedirect)
-    request = urllib.request.Request(url, data=post, headers={"User-Agent": "chaski-demo"})  # noqa: S310
+    request = urllib.request.Request(url, data=post, headers={"User-Agent": "chaski-demo"})  # noqa: S310  # http, ours
     try:
         with opener.open(request, timeout=10) as response:
             return response.status, ""

@@ -34,6 +34,9 @@ _MAX_SOCKET_PATH_BYTES = 107  # unix(7): sun_path holds 108 bytes, the last one 
 _SOCKET_FILE = f".s.PGSQL.{PORT}"
 _RECOVERY_SECONDS = 600.0  # after a crash up to max_wal_size of write-ahead log is replayed before anyone is let in
 _SHUTDOWN_SECONDS = 120.0
+_REMEDY = (
+    "Mend what it names (often a full disk, or a line of local.conf), or set DATABASE_URL to a PostgreSQL of yours."
+)
 _STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 # For a machine of two cores and eight gigabytes or more that the database shares with the whole platform.
@@ -237,7 +240,7 @@ class EmbeddedPostgres:
                 account=account,
             ).wait()
         if made != 0:
-            raise ServiceError(f"initdb failed in {fresh}: {_tail(self._start_log)}")
+            raise ServiceError(f"initdb failed in {fresh}. It said:\n{_tail(self._start_log)}\n{_REMEDY}")
         fresh.rename(self.data_dir)
 
     def _end_left_overs(self) -> None:
@@ -294,13 +297,13 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + _RECOVERY_SECONDS
         while True:
             if not self.running:
-                raise ServiceError(f"PostgreSQL did not start in {self.data_dir}: {self._explanation()}")
+                raise ServiceError(f"PostgreSQL did not start in {self.data_dir}. {self._explanation()}")
             try:
                 _connect(socket_dir).close()
             except psycopg.OperationalError:
                 if time.monotonic() > deadline:
                     raise ServiceError(
-                        f"PostgreSQL did not get ready in {self.data_dir} within {_RECOVERY_SECONDS:.0f} s: "
+                        f"PostgreSQL did not get ready in {self.data_dir} within {_RECOVERY_SECONDS:.0f} s. "
                         f"{self._explanation()}"
                     ) from None
                 time.sleep(0.03)
@@ -309,7 +312,8 @@ class EmbeddedPostgres:
 
     def _explanation(self) -> str:
         logs = sorted((self.data_dir / "log").glob("*.log"), key=lambda path: path.stat().st_mtime)
-        return "\n".join(_tail(path) for path in [self._start_log, *logs[-1:]] if path.exists())
+        words = "\n".join(_tail(path) for path in [self._start_log, *logs[-1:]] if path.exists())
+        return f"It said:\n{words}\n{_REMEDY}"
 
     def _ensure_database(self, socket_dir: Path) -> None:
         with _connect(socket_dir) as connection:

@@ -56,7 +56,7 @@ def spawn(
             stderr=subprocess.STDOUT if output is not None else None,
             process_group=0,
             # Only calls prctl and getppid, so no lock that another thread may hold is touched.
-            preexec_fn=_die_with_parent(os.getpid(), death_signal),  # noqa: PLW1509
+            preexec_fn=_die_with_parent(os.getpid(), death_signal),  # noqa: PLW1509  # see above
             **popen_account(account),
         )
 

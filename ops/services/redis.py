@@ -94,7 +94,9 @@ class EmbeddedRedis:
             if self._became_ready():
                 return
             self._remember(_free_port(), self._address()[1])
-        raise ServiceError(f"Redis found no free port on 127.0.0.1 in {_PORT_TRIES} tries: {_tail(self._log)}")
+        raise ServiceError(
+            f"Redis found no free port on 127.0.0.1 in {_PORT_TRIES} tries. {_explanation(_tail(self._log))}"
+        )
 
     def stop(self, mode: str = "fast") -> None:
         """Write what is in memory to disk and stop; `immediate` skips the writing."""
@@ -186,12 +188,12 @@ class EmbeddedRedis:
                     if client.info("server")["process_id"] == self.pid:
                         return True
                 time.sleep(0.03)
-        raise ServiceError(f"Redis did not get ready in {self.data_dir}: {_tail(self._log)}")
+        raise ServiceError(f"Redis did not get ready in {self.data_dir}. {_explanation(_tail(self._log))}")
 
     def _gave_up_port(self) -> bool:
         last_words = _tail(self._log, 600)
         if "Address already in use" not in last_words and "Could not create server TCP" not in last_words:
-            raise ServiceError(f"Redis did not start in {self.data_dir}: {last_words}")
+            raise ServiceError(f"Redis did not start in {self.data_dir}. {_explanation(last_words)}")
         return False
 
 
@@ -251,3 +253,7 @@ def _free_port() -> int:
 
 def _tail(path: Path, characters: int = 2000) -> str:
     return path.read_text(errors="replace")[-characters:].strip()
+
+
+def _explanation(last_words: str) -> str:
+    return f"It said:\n{last_words}\nMend what it names (often a full disk), or set BROKER_URL to a Redis of yours."

@@ -24,7 +24,9 @@ def run(app):
     def run(*arguments: str, code: int = 0):
         result = runner.invoke(args=["campaign", *map(str, arguments), "--json"])
         assert result.exit_code == code, result.output
-        return json.loads(result.stdout) if code in (0, 1) else result.output
+        if code == 2:
+            return result.output
+        return json.loads(result.stderr if code else result.stdout)
 
     return run
 
@@ -147,3 +149,16 @@ def test_without_json_it_speaks_to_people(app, session, panel, world):
     result = app.test_cli_runner().invoke(args=["campaign", "show", "77"])
     assert result.exit_code == 1
     assert "No encontramos esa campaña" in result.stderr
+
+
+@pytest.mark.parametrize(("settlement", "accepted"), [("sent", 2), ("again", 1)])
+def test_deliveries_that_no_relay_can_tell_about_are_settled_once(run, session, panel, world, settlement, accepted):
+    campaign = factories.campaign(session, panel, world)
+    long_ago = datetime.now(UTC) - timedelta(hours=1)
+    ledger.freeze(session, campaign, ["accepted", "unknown"], relay_id=7, unknown_at=long_ago)
+    told = run("settle", campaign.id, "--as", settlement)
+    assert (told["campaign_id"], told["settled"]) == (campaign.id, 1)
+    assert run("show", campaign.id)["accepted"] == accepted
+    assert run("settle", campaign.id, "--as", settlement, code=1)["error"] == "nothing_unconfirmed"
+    assert run("settle", 999, "--as", settlement, code=1)["error"] == "not_found"
+    run("settle", campaign.id, "--as", "failed", code=2)

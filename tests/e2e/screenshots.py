@@ -152,7 +152,7 @@ class Photographer:
         self.shoot("elegir-plataforma")
 
     def read(self) -> None:
-        self.page.goto(f"{self.place.url}/p/empleo/campanas")
+        self.page.goto(f"{self.place.url}/p/empleo/campaigns")
         self.clerk.link(LAST).click()
         self.clerk.tab("Informe")
         self.page.get_by_role("heading", name="Por dominio del destinatario").wait_for()

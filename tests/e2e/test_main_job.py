@@ -253,7 +253,7 @@ def read(clerk: Clerk, sent: Sent, visit: Callable[[], Visit]) -> Read:
     reader.page.goto(leave)
     reader.look(reader.page, "leave")
     read.asked = reader.page.locator("main").inner_text()
-    report = f"{sent.address}/informe"
+    report = f"{sent.address}/report"
     clerk.page.goto(report)
     read.left_by_get = report_figure(clerk, "Se dieron de baja")
     reader.page.get_by_role("button", name="Darme de baja", exact=True).click()
@@ -302,7 +302,7 @@ def test_rejected_rows_say_where_and_why(imported: Imported) -> None:
     for reason in ("le falta la arroba", "Falta la dirección", "tiene espacios", "más celdas que el encabezado"):
         assert reason in told
     assert "Correo electrónico" in told, "the column is named"
-    reasons = [row["Motivo"] for row in imported.rejects]
+    reasons = [row["Motivo del rechazo"] for row in imported.rejects]
     assert len(reasons) == imported.sheet.invalid + imported.sheet.duplicates
     assert all(reasons)
     assert {row["Nombres y apellidos"] for row in imported.rejects} >= {"Sin Arroba", "Demás", "Otra Vez"}
@@ -363,12 +363,12 @@ def test_every_planned_person_is_accounted_for_at_the_end(sent: Sent, imported: 
 
 
 def test_refusals_and_retries_are_told_of_each_recipient(clerk: Clerk, sent: Sent) -> None:
-    clerk.page.goto(f"{sent.address}/destinatarios?estado=bounced")
+    clerk.page.goto(f"{sent.address}/recipients?status=bounced")
     clerk.look("bounced")
     rows = clerk.page.get_by_role("row").all_inner_texts()[1:]
     assert len(rows) == len(people.BOUNCING)
     assert sum("550 5.1.1 No such user here" in row for row in rows) == 2
-    clerk.page.goto(f"{sent.address}/destinatarios?q={people.DEFERRED_TWICE[0]}")
+    clerk.page.goto(f"{sent.address}/recipients?q={people.DEFERRED_TWICE[0]}")
     clerk.link(people.DEFERRED_TWICE[0]).click()
     clerk.look("deferred-person")
     tries = clerk.page.locator(".timeline-list li").all_inner_texts()

@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import text
 
 from app.extensions import db
-from app.models import CampaignStatus
 from ops import chaos
 from ops.bench import stage as stages
 
@@ -65,8 +64,7 @@ def test_standing_by_dispatcher_takes_over_when_the_active_one_is_killed(place: 
             wait_until(lambda: second.is_active, "the second one did not take over")
             panel = stages.make_panel(place.app)
             campaign = stages.make_campaign(panel, stages.make_contacts(panel, 10))
-            campaign.status, campaign.scheduled_at = CampaignStatus.SCHEDULED, text("now()")  # type: ignore[assignment]
-            db.session.commit()
+            stages.schedule(place.app, campaign)
             started = text("SELECT status FROM campaign WHERE id = :id")
 
             def is_preparing() -> bool:

@@ -5,6 +5,7 @@ from app.flow import composing
 from app.flow.relays import endpoint_of
 from app.flow.sending import Street, Transport
 from app.flow.sessions import AnySession
+from app.mail.addresses import domain_of
 from app.mail.tokens import TokenMaker, message_id
 from app.models import Campaign, Panel
 from workers.smtp.pool import ConnectionPool
@@ -30,4 +31,4 @@ def street(settings: Settings, transport: Transport | None = None, worker: str =
 
 def message_id_of(settings: Settings, campaign: Campaign, seq: int) -> str:
     tokens = TokenMaker(composing.token_key(settings), campaign.id)
-    return message_id(tokens.token(seq), campaign.from_email.rpartition("@")[2])
+    return message_id(tokens.token(seq), domain_of(campaign.from_email))

@@ -13,6 +13,7 @@ from app.flow import audience
 from app.flow.sessions import AnySession
 from app.models import Batch, Campaign, CampaignStatus, Delivery, Panel, SubscriptionStatus, Suppression
 from tests import factories
+from tests.fixtures.laws import arrange
 
 
 @pytest.fixture
@@ -172,6 +173,7 @@ def test_pause_while_preparing_stops_and_resuming_completes(
 
 
 def test_schedule_starts_at_its_time_and_not_before(session: AnySession, campaign: Campaign) -> None:
+    arrange(session)
     campaign.status = CampaignStatus.SCHEDULED
     campaign.scheduled_at = datetime.now(UTC) + timedelta(minutes=5)
     session.commit()

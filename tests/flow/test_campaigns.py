@@ -23,6 +23,7 @@ from app.models import (
     check_transition,
 )
 from tests import factories, ledger
+from tests.fixtures.laws import arrange
 
 
 @pytest.fixture
@@ -171,6 +172,7 @@ class TestWriting:
 
     @pytest.mark.parametrize("status", [s for s in CampaignStatus if s not in campaigns.WRITABLE])
     def test_only_drafts_are_written_or_deleted(self, session, settings, panel, draft, status):
+        arrange(session)
         draft.status = status
         session.commit()
         with pytest.raises(CampaignProblem, match="not_a_draft"):
@@ -269,6 +271,7 @@ class TestScheduling:
         assert (draft.status, draft.scheduled_at) == (CampaignStatus.DRAFT, None)
 
     def test_no_way_back_once_it_began(self, session, panel, draft):
+        arrange(session)
         draft.status = CampaignStatus.PREPARING
         session.commit()
         with pytest.raises(CampaignProblem, match="wrong_status"):
@@ -292,6 +295,7 @@ class TestScheduling:
 class TestRunning:
     @pytest.mark.parametrize("status", [CampaignStatus.PREPARING, CampaignStatus.SENDING])
     def test_pause_and_resume(self, session, panel, draft, status):
+        arrange(session)
         draft.status = status
         draft.relay_failures = 20
         draft.audience_frozen_at = datetime.now(UTC) if status is CampaignStatus.SENDING else None
@@ -303,6 +307,7 @@ class TestRunning:
 
     def test_what_does_not_run_is_not_paused(self, session, panel, draft):
         for status in set(CampaignStatus) - {CampaignStatus.PREPARING, CampaignStatus.SENDING}:
+            arrange(session)
             draft.status = status
             session.commit()
             with pytest.raises(CampaignProblem) as refused:
@@ -312,6 +317,7 @@ class TestRunning:
     def test_resume_is_only_for_paused_campaigns(self, session, panel, draft):
         # Preparing may become sending by itself; a person who resumes must not push it there.
         for status in set(CampaignStatus) - {CampaignStatus.PAUSED}:
+            arrange(session)
             draft.status, draft.audience_frozen_at = status, datetime.now(UTC)
             session.commit()
             with pytest.raises(CampaignProblem, match="wrong_status"):
@@ -326,6 +332,7 @@ class TestRunning:
         }
         for wanted, verb in verbs.items():
             for status in CampaignStatus:
+                arrange(session)
                 draft.status = status
                 session.commit()
                 try:
@@ -339,6 +346,7 @@ class TestRunning:
             check_transition(CAMPAIGN_TRANSITIONS, CampaignStatus.FINISHED, CampaignStatus.SENDING)
 
     def test_another_panels_campaign_is_not_found(self, session, settings, draft, other_panel):
+        arrange(session)
         draft.status = CampaignStatus.SENDING
         session.commit()
         for verb in (
@@ -410,6 +418,7 @@ class TestCancelling:
         from app.flow import cancelling
 
         for status in set(CampaignStatus) - {CampaignStatus.CANCELLED}:
+            arrange(session)
             draft.status = status
             session.commit()
             if not session.scalar(select(Batch.id)):
@@ -448,6 +457,7 @@ class TestRaces:
             campaigns.schedule_campaign(own, settings, panel_id, campaign_id)
 
         for _round in range(5):
+            arrange(session)
             draft.status = CampaignStatus.DRAFT
             session.commit()
             assert sorted(self.at_once(schedule, schedule)) == ["done", "wrong_status"]
@@ -456,6 +466,7 @@ class TestRaces:
         panel_id, campaign_id = panel.id, draft.id
         ledger.freeze(session, draft, ["planned"] * 20)
         for _round in range(5):
+            arrange(session)
             session.execute(text("UPDATE campaign SET status = 'sending'"))
             session.commit()
             results = self.at_once(
@@ -471,6 +482,7 @@ class TestRaces:
         """Either the save came first and is what is scheduled, or it is refused: no third way."""
         panel_id, campaign_id = panel.id, draft.id
         for number in range(5):
+            arrange(session)
             session.execute(text("UPDATE campaign SET status = 'draft', name = 'antes'"))
             session.commit()
             lists = tuple(row.id for row in draft.lists)

@@ -27,7 +27,9 @@ def file(tmp_path):
 
 
 def test_import_prints_one_line_of_json_and_makes_the_list(session, run, file, settings):
-    result = run("contacts", "import", file, "--list", "Feria laboral", "--map", "Correo=email", "--json")
+    result = run(
+        "contacts", "import", file, "--list", "Feria laboral", "--map", "Correo=email", "--new-fields", "--json"
+    )
     assert result.exit_code == 0, result.output
     told = json.loads(result.output)
     assert (told["status"], told["imported"], told["rejected"]) == ("done", 1, 2)
@@ -44,6 +46,30 @@ def test_map_overrules_the_guess(session, run, file):
     assert session.scalars(select(CustomField)).all() == []
 
 
+def test_fields_are_made_only_when_asked_for(session, run, file, panel):
+    def told(*options):
+        result = json.loads(run("contacts", "import", file, "--list", "x", "--json", *options).output)
+        session.expire_all()
+        return result, session.scalars(select(CustomField.key).order_by(CustomField.id)).all()
+
+    result, keys = told()
+    assert (result["left_out"], keys) == (["Región"], [])
+    factories.custom_field(session, panel, "oficio", label="Ocupación")
+    result, keys = told("--map", "Región=ofico")
+    assert (result["error"], keys) == ("unknown_field", ["oficio"])
+    assert "«ofico»" in result["message"]
+    assert "oficio" in result["message"]
+    assert told("--map", "Región=new:oficio")[0]["error"] == "field_exists"
+    assert told("--map", "Región=OCUPACION")[1] == ["oficio"]
+    assert told("--map", "Región=new")[1] == ["oficio", "region"]
+    assert told("--map", "Nombre=new:apodo")[1] == ["oficio", "region", "apodo"]
+    assert session.scalars(select(Contact)).one().fields == {
+        "oficio": "Áncash",
+        "region": "Áncash",
+        "apodo": "María Peña",
+    }
+
+
 def test_dry_run_tells_and_changes_nothing(session, run, file):
     told = json.loads(run("contacts", "import", file, "--list", "x", "--dry-run", "--json").output)
     assert (told["status"], told["imported"], told["counts"]["new"]) == ("cancelled", 0, 1)
@@ -56,7 +82,8 @@ def test_dry_run_tells_and_changes_nothing(session, run, file):
         (b"", [], "empty"),
         (b"a;b\n1;2\n", [], "no_email_column"),
         (CSV.encode(), ["--map", "Telefono=email"], "unknown_column"),
-        (CSV.encode(), ["--map", "Nombre=Bad Key"], "bad_field_key"),
+        (CSV.encode(), ["--map", "Nombre=new:Bad Key"], "bad_field_key"),
+        (CSV.encode(), ["--map", "Nombre=nada"], "unknown_field"),
         (CSV.encode() + b'x@example.pe;"open\n', [], "unclosed_quote"),
     ],
 )
@@ -74,7 +101,7 @@ def test_a_bad_file_ends_with_exit_code_1_and_a_sentence(session, run, tmp_path,
 
 def test_lists_are_made_and_shown_with_their_people(session, run, panel):
     assert json.loads(run("lists", "create", "Feria", "--json").output)["name"] == "Feria"
-    assert json.loads(run("lists", "create", "Feria", "--json").output)["error"] == "name_taken"
+    assert json.loads(run("lists", "create", "Feria", "--json").stderr)["error"] == "name_taken"
     row = session.scalars(select(MailingList)).one()
     factories.contact(session, panel, "ana@example.pe", row)
     shown = json.loads(run("lists", "show", "Feria", "--json").output)

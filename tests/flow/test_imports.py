@@ -3,7 +3,7 @@ a cancel or a second run leaves behind."""
 
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import func, select, text
@@ -21,7 +21,6 @@ from app.models import (
     ImportRow,
     ImportStatus,
     MailingList,
-    RowOutcome,
     Subscription,
     SubscriptionStatus,
     Suppression,
@@ -501,13 +500,6 @@ def test_original_cells_of_duplicates_are_those_that_were_imported(session, sett
     )
     (row,) = review.rejected_rows(session, job)
     assert review.original_cells(job, row) == ["", "ana@example.pe", "Otra"]
-
-
-def test_tidying_forgets_imported_rows_and_keeps_rejected_ones(session, settings, panel):
-    job = imported(session, settings, panel, CSV + "malo;x;y\n")
-    assert imports.tidy(session, now=datetime.now(UTC) + timedelta(days=29)) == 0
-    assert imports.tidy(session, now=datetime.now(UTC) + timedelta(days=31)) == 2
-    assert [outcome for _line, outcome, *_ in outcomes(session, job)] == [RowOutcome.INVALID.value]
 
 
 def test_uploaded_files_go_when_their_import_has_ended(session, settings, panel):

@@ -4,16 +4,18 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from app.flow import monitoring, panels
+from app.flow import monitoring, panels, seeding
 from app.flow.monitoring import AlarmKind
 from app.models import (
     Attempt,
     Batch,
     BatchStatus,
+    Campaign,
     CampaignSample,
     CampaignStatus,
     Import,
     ImportStatus,
+    Panel,
     PanelMode,
     Proof,
     ProofStatus,
@@ -22,6 +24,7 @@ from app.models import (
 )
 from app.models.partitions import ensure_partitions
 from tests import factories
+from tests.fixtures.laws import arrange
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 11, 21, 5, 0, tzinfo=UTC)
@@ -189,6 +192,9 @@ def test_first_steps_are_ticked_as_they_are_done(session, panel, other_panel):
     factories.contact(session, other_panel, "uno@example.pe")
     assert steps() == (False, False, False, False)
     factories.contact(session, panel, "uno@example.pe")
+    assert steps() == (False, False, False, False)
+    session.add(upload(panel, ImportStatus.DONE))
+    session.commit()
     assert steps() == (True, False, False, False)
     campaign = factories.campaign(session, panel)
     assert steps() == (True, True, False, False)
@@ -198,6 +204,16 @@ def test_first_steps_are_ticked_as_they_are_done(session, panel, other_panel):
     campaign.started_at = NOW
     session.commit()
     assert steps() == (True, True, True, True)
+
+
+def test_sample_data_tick_no_first_step_until_a_person_rewrites_the_sample(session, settings):
+    seeding.seed(session, settings)
+    panel = session.query(Panel).filter_by(slug="empleo").one()
+    found = monitoring.first_steps(session, panel.id)
+    assert (found.imported, found.written, found.proved, found.sent) == (False, False, False, False)
+    session.query(Campaign).one().subject = "Le esperamos el sábado"
+    session.commit()
+    assert monitoring.first_steps(session, panel.id).written
 
 
 # Where a panel's mail goes.
@@ -216,9 +232,10 @@ def test_the_mode_stays_while_a_campaign_is_under_way(session, panel, relay, sta
     campaign = factories.campaign(session, panel, status=status)
     with pytest.raises(panels.PanelProblem) as refused:
         panels.use_relay(session, panel, relay.id, understood=True)
-    assert (refused.value.code, refused.value.names) == ("campaigns_under_way", (campaign.name,))
+    assert (refused.value.code, refused.value.details["names"]) == ("campaigns_under_way", (campaign.name,))
     session.refresh(panel)
     assert panel.mode is PanelMode.PRACTICE
+    arrange(session)
     campaign.status = CampaignStatus.FINISHED
     session.commit()
     panels.use_relay(session, panel, relay.id, understood=True)

@@ -1,25 +1,20 @@
 """«Probar conexión» against real SMTP servers: STARTTLS, TLS, log-in, wrong certificates, and what is no relay at all."""
 
-import datetime
-import ipaddress
 import socket
-import ssl
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from app.flow import relay_probe
+from app.flow import relay_probe, smtp_opening
 from app.flow.relay_probe import ProbeStatus, probe
 from app.flow.relays import RelayEndpoint
 from app.models import RelaySecurity
+from tests.scripted_relay import ScriptedRelay
+from tests.tls import make_authority, server_context
 
 
 def free_port() -> int:
@@ -48,46 +43,7 @@ def endpoint(port, security=RelaySecurity.STARTTLS, **values) -> RelayEndpoint:
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
-    """A certificate authority of our own, and certificates for 127.0.0.1 and for another name."""
-    directory = tmp_path_factory.mktemp("tls")
-    ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca = sign("Autoridad de prueba", ca_key, None, ca_key, is_authority=True)
-    (directory / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-    for name, host in (("right", "127.0.0.1"), ("wrong", "192.0.2.1")):
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = sign(host, key, ca, ca_key)
-        (directory / f"{name}.pem").write_bytes(
-            certificate.public_bytes(serialization.Encoding.PEM)
-            + key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-    return directory
-
-
-def sign(name, key, issuer, issuer_key, *, is_authority=False):
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer.subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
-    )
-    if not is_authority:
-        address = x509.IPAddress(ipaddress.ip_address(name))
-        builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
-    return builder.sign(issuer_key, hashes.SHA256())
-
-
-def server_context(authority, name="right"):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(authority / f"{name}.pem")
-    return context
+    return make_authority(tmp_path_factory.mktemp("tls"))
 
 
 class Sink:
@@ -225,7 +181,7 @@ def test_silence_ends_soon():
 
 def test_what_is_no_mail_server_is_named():
     with scripted(b"HTTP/1.1 400 Bad Request\r\n\r\n", b"nonsense\r\n") as port:
-        assert probe(endpoint(port)).status in (ProbeStatus.NOT_SMTP, ProbeStatus.REJECTED)
+        assert probe(endpoint(port)).status is ProbeStatus.NOT_SMTP
 
 
 def test_a_relay_that_refuses_our_address_is_quoted():
@@ -240,3 +196,73 @@ def test_an_endless_answer_is_cut():
         result = probe(endpoint(port))
     assert not result.ok
     assert len(result.detail) <= relay_probe.MAX_REPLY_CHARACTERS
+
+
+@contextmanager
+def endless(*said: bytes, pause_seconds: float = 0.0):
+    """A server that says the first words at once, and the last ones again and again until the other side has enough."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            with suppress(OSError):
+                connection, _ = server.accept()
+                with connection:
+                    for words in said[:-1]:
+                        connection.sendall(words)
+                    while True:
+                        connection.sendall(said[-1])
+                        time.sleep(pause_seconds)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join(10)
+        assert not thread.is_alive(), "the connection was left open"
+
+
+@pytest.mark.parametrize("security", list(RelaySecurity))
+@pytest.mark.parametrize(
+    "said",
+    [
+        (b"220-more\r\n",),
+        (b"220 hello\r\n", b"250-more\r\n"),
+        (b"220 hello\r\n250-AUTH CRAM-MD5 PLAIN\r\n250 STARTTLS\r\n", b"334 not base64!\r\n"),
+        (b"x" * 100_000,),
+        (b"\0" * 100 + b"\r\n",),
+        (b"\xff\xfe 12\r\n",),
+        (b"\r\n",),
+    ],
+)
+def test_babble_ends_soon_with_a_word(said, security):
+    begun = time.monotonic()
+    with endless(*said) as port:
+        result = probe(endpoint(port, security, timeout_seconds=2))
+    assert not result.ok
+    assert len(result.detail) <= relay_probe.MAX_REPLY_CHARACTERS
+    assert time.monotonic() - begun < 8
+
+
+@pytest.mark.parametrize("said", [(b"2",), (b"220 hello\r\n", b"2"), (b"220 hello\r\n250-x\r\n", b"250-x\r\n")])
+def test_a_relay_that_drips_is_cut_off(said, monkeypatch):
+    monkeypatch.setattr(smtp_opening, "CONNECT_SECONDS", 1.0)
+    begun = time.monotonic()
+    with endless(*said, pause_seconds=0.3) as port:
+        assert probe(endpoint(port, RelaySecurity.NONE, timeout_seconds=1)).status is ProbeStatus.TIMED_OUT
+    assert time.monotonic() - begun < 5
+
+
+def test_a_name_server_that_is_silent_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: time.sleep(5))
+    begun = time.monotonic()
+    assert probe(endpoint(25, host="relay.example.pe", timeout_seconds=1)).status is ProbeStatus.TIMED_OUT
+    assert time.monotonic() - begun < 3
+
+
+def test_a_log_in_that_only_others_know_is_named():
+    with scripted(b"220 hello\r\n", b"250-relay.test\r\n250 AUTH GSSAPI\r\n") as port:
+        assert probe(endpoint(port, RelaySecurity.NONE)).status is ProbeStatus.AUTH_MISSING
+
+
+def test_a_relay_that_leaves_without_goodbye_works_all_the_same():
+    with ScriptedRelay(goodbye="") as relay:
+        assert probe(endpoint(relay.port, RelaySecurity.NONE, username="")).ok

@@ -1,11 +1,12 @@
 """Counts, rate, time left, the plot, reactions: true to the ledger."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
-from app.flow import recipients, reports
+from app.flow import recipients, reports, sampling
 from app.models import Campaign, CampaignSample, CampaignStatus, Delivery
 from tests import factories, ledger
 
@@ -23,6 +24,11 @@ def samples(session, campaign, *points: tuple[float, int], now: datetime) -> Non
                 campaign_id=campaign.id, at=now - timedelta(seconds=ago), answered=answered, accepted=answered
             )
         )
+    session.commit()
+
+
+def pass_seconds(session, seconds: float) -> None:
+    session.execute(text("UPDATE campaign_sample SET at = at - make_interval(secs => :s)"), {"s": seconds})
     session.commit()
 
 
@@ -107,8 +113,8 @@ class TestSpeed:
 class TestSamples:
     def test_sample_holds_the_counts_and_a_second_one_waits(self, session, campaign):
         ledger.freeze(session, campaign, ["accepted", "delivered", "bounced", "planned"])
-        assert reports.sample(session, campaign.id) is True
-        assert reports.sample(session, campaign.id) is False
+        assert sampling.sample(session, campaign.id) is True
+        assert sampling.sample(session, campaign.id) is False
         assert session.execute(text("SELECT answered, accepted FROM campaign_sample")).all() == [(3, 2)]
 
     def test_sweep_samples_what_sends_and_what_just_ended(self, session, panel):
@@ -121,7 +127,7 @@ class TestSamples:
         ended = of(CampaignStatus.FINISHED, finished_at=datetime.now(UTC))
         of(CampaignStatus.FINISHED, finished_at=datetime.now(UTC) - timedelta(hours=1))
         of(CampaignStatus.PAUSED)
-        assert reports.sample_running(session) == 2
+        assert sampling.sample_running(session) == 2
         found = session.scalars(text("SELECT campaign_id FROM campaign_sample ORDER BY 1")).all()
         assert list(found) == [sending, ended]
 
@@ -133,6 +139,69 @@ class TestSamples:
         assert points[-1].accepted == 999
         assert [p.accepted for p in points] == sorted(p.accepted for p in points)
         assert reports.progress(session, campaign.id + 1) == []
+
+    def test_standstill_is_two_samples_however_long(self, session, campaign):
+        ledger.freeze(session, campaign, ["accepted", "planned"])
+        for ago in range(1000, 0, -50):
+            pass_seconds(session, 50)
+            assert sampling.sample(session, campaign.id) is True, f"{ago} s ago"
+        begin, end = session.scalars(select(CampaignSample).order_by(CampaignSample.at)).all()
+        assert (begin.accepted, end.accepted) == (1, 1)
+        assert (end.at - begin.at).total_seconds() == pytest.approx(950, abs=5)
+        speed = reports.speed(session, campaign, reports.counts(session, campaign.id))
+        assert speed.last_10_seconds in (None, 0.0)
+        pass_seconds(session, 5)
+        assert reports.speed(session, campaign, reports.counts(session, campaign.id)).last_minute == 0.0
+
+    def test_what_moves_after_a_standstill_is_a_new_sample_and_its_speed_is_not_spread_over_the_wait(
+        self, session, campaign
+    ):
+        ledger.freeze(session, campaign, ["planned"] * 100, batch_size=100)
+        for _ in range(20):
+            pass_seconds(session, 50)
+            sampling.sample(session, campaign.id)
+        pass_seconds(session, 5)
+        session.execute(text("UPDATE batch SET accepted = 50, planned = 50"))
+        session.commit()
+        assert sampling.sample(session, campaign.id)
+        assert session.scalars(text("SELECT accepted FROM campaign_sample ORDER BY at")).all() == [0, 0, 50]
+        assert reports.speed(session, campaign, reports.counts(session, campaign.id)).last_10_seconds == pytest.approx(
+            10, rel=0.3
+        )
+
+    def test_campaign_of_days_keeps_few_samples_evenly_spread(self, session, campaign):
+        now = datetime.now(UTC)
+        ledger.freeze(session, campaign, ["accepted"] * 5, batch_size=5)
+        session.execute(
+            text(
+                """INSERT INTO campaign_sample SELECT :id, CAST(:now AS timestamptz) - make_interval(secs => 5 * n),
+                   50000 - n, 50000 - n FROM generate_series(1, 50000) n"""
+            ),
+            {"id": campaign.id, "now": now},
+        )
+        session.commit()
+        assert sampling.sample(session, campaign.id)
+        kept = session.scalars(select(CampaignSample).order_by(CampaignSample.at)).all()
+        assert len(kept) <= sampling.MAX_SAMPLES
+        assert (kept[0].answered, kept[-2].answered) == (0, 49_999), "both ends stay"
+        gaps = [(b.at - a.at).total_seconds() for a, b in itertools.pairwise(kept)]
+        assert max(gaps) <= 2 * 250_000 / (sampling.MAX_SAMPLES / 2), "no part of the time is left blank"
+        recent = [s for s in kept if s.at > now - timedelta(seconds=sampling.LATEST_SAMPLES_SECONDS - 5)]
+        assert len(recent) >= 58, "the latest minutes are whole"
+
+    def test_long_campaign_never_has_more_than_its_samples(self, session, campaign, monkeypatch):
+        monkeypatch.setattr(sampling, "MAX_SAMPLES", 20)
+        monkeypatch.setattr(sampling, "LATEST_SAMPLES_SECONDS", 12)
+        ledger.freeze(session, campaign, ["planned"] * 100, batch_size=100)
+        for accepted in range(1, 81):
+            session.execute(text("UPDATE batch SET accepted = :n, planned = 100 - :n"), {"n": accepted})
+            session.commit()
+            assert sampling.sample(session, campaign.id)
+            assert session.scalar(text("SELECT count(*) FROM campaign_sample")) <= 20
+            pass_seconds(session, 3)
+        curve = [p.accepted for p in reports.progress(session, campaign.id)]
+        assert curve == sorted(curve)
+        assert (curve[0], curve[-1]) == (1, 80)
 
     def test_samples_go_with_their_campaign(self, session, panel, campaign):
         from app.flow import campaigns

@@ -113,9 +113,10 @@ def test_flask_seed_prints_the_first_log_in_once(app, session, monkeypatch):
     runner = app.test_cli_runner()
     first = runner.invoke(args=["seed", "--json"])
     told = json.loads(first.output)
-    assert set(told) == {"login", "password", "created"}
+    assert set(told) == {"login", "password", "administrator", "created"}
     assert accounts.authenticate(session, told["login"], told["password"]) is not None
-    assert json.loads(runner.invoke(args=["seed", "--json"]).output)["password"] is None
+    again = json.loads(runner.invoke(args=["seed", "--json"]).output)
+    assert (again["login"], again["password"], again["administrator"]) == (None, None, told["login"])
 
 
 def test_users_can_be_made_and_reset_from_the_command_line(app, session, panel):
@@ -127,7 +128,7 @@ def test_users_can_be_made_and_reset_from_the_command_line(app, session, panel):
     user = accounts.authenticate(session, "dora@example.pe", json.loads(made.output)["password"])
     assert user.memberships[0].role == "editor"
     again = runner.invoke(args=["users", "create", "dora@example.pe", "--name", "Dora"])
-    assert (again.exit_code, "already" in again.output) == (1, True)
+    assert (again.exit_code, "Ya existe una cuenta" in again.stderr) == (1, True)
     reset = json.loads(runner.invoke(args=["users", "password", "dora@example.pe", "--json"]).output)
     assert accounts.authenticate(session, "dora@example.pe", json.loads(made.output)["password"]) is None
     assert accounts.authenticate(session, "dora@example.pe", reset["password"]) is not None
@@ -135,7 +136,7 @@ def test_users_can_be_made_and_reset_from_the_command_line(app, session, panel):
 
 @pytest.mark.parametrize(
     ("typed", "sentence"),
-    [("corta\ncorta\n", "at least 12"), ("contraseña2026\ncontraseña2026\n", "among the first")],
+    [("corta\ncorta\n", "al menos 12"), ("contraseña2026\ncontraseña2026\n", "de las primeras que se prueban")],
 )
 def test_a_typed_password_is_checked_too(app, session, alice, typed, sentence):
     answer = app.test_cli_runner().invoke(args=["users", "password", "alice@example.pe", "--ask"], input=typed)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import dkim
 import pytest
+from psycopg.types.json import Jsonb
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
@@ -20,8 +21,6 @@ from app.models import Attempt, Batch, Campaign, CampaignStatus, DkimKey, Panel,
 from tests import factories
 from tests.flow.streets import message_id_of, street
 from tests.scripted_relay import Behaviour, ScriptedRelay
-
-pytestmark = pytest.mark.usefixtures("watched_statuses")
 
 
 @pytest.fixture
@@ -130,6 +129,24 @@ def test_too_old_to_be_tried_again_has_failed(
                 sending.send_batch(session, street(impatient), batch_id)
         assert statuses(session) == {"accepted": 59, "failed": 1}
         assert outcomes.finish_campaigns(session) == [frozen.id]
+
+
+def test_recipient_whose_data_blow_the_mail_up_fails_alone_and_says_why(
+    session: AnySession, settings: Settings, panel: Panel, frozen: Campaign
+) -> None:
+    session.execute(text("UPDATE campaign SET html = repeat('{{ ciudad }}', 450)"))
+    huge = {"ciudad": '"' * 100_000}
+    session.execute(text("UPDATE contact SET fields = :fields WHERE email = 'p9@example.pe'"), {"fields": Jsonb(huge)})
+    session.commit()
+    with ScriptedRelay() as relay:
+        factories.relay(session, panel, relay.port)
+        for batch_id in batch_ids(session):
+            sending.send_batch(session, street(settings), batch_id)
+        assert "p9@example.pe" not in {stored.rcpt_to for stored in relay.stored}
+    assert statuses(session) == counted(session) == {"accepted": 59, "failed": 1}
+    [failed] = session.execute(text("SELECT email, reply_text FROM delivery WHERE status = 'failed'")).all()
+    assert failed == ("p9@example.pe", "cannot_compose:too_large:2000000")
+    assert outcomes.finish_campaigns(session) == [frozen.id]
 
 
 def test_suppressed_or_unsubscribed_after_freezing_is_not_mailed(
@@ -333,7 +350,7 @@ def test_dead_relay_pauses_the_campaign_and_says_why(
         assert campaign.relay_failures == n
     assert campaign.status is CampaignStatus.PAUSED
     assert campaign.status_reason is not None
-    assert campaign.status_reason.startswith("relay_failures:127.0.0.1:")
+    assert campaign.status_reason.startswith("relay_failures:no_connection:127.0.0.1:")
     assert statuses(session) == counted(session) == {"planned": 60}
     assert session.scalar(text("SELECT max(attempts) FROM delivery")) == 0
 

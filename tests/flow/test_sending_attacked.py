@@ -15,10 +15,11 @@ from app.config import Settings
 from app.extensions import db
 from app.flow import batches, outcomes, practice, reconciling, sending
 from app.flow.batches import ClaimedBatch
+from app.flow.reconciling import Settlement
 from app.flow.sending import MarkedDelivery
 from app.flow.sessions import AnySession
 from app.flow.submission import Answer, AnswerKind
-from app.models import Campaign, Panel
+from app.models import Campaign, OwnReply, Panel
 from app.secrets import seal
 from tests import factories
 from tests.flow.streets import message_id_of, street
@@ -26,7 +27,6 @@ from tests.flow.test_sending import batch_ids, counted, frozen, statuses
 from tests.scripted_relay import Behaviour, ScriptedRelay
 
 __all__ = ["frozen"]
-pytestmark = pytest.mark.usefixtures("watched_statuses")
 
 
 def expire(session: AnySession) -> list[batches.ExpiredBatch]:
@@ -275,17 +275,57 @@ def test_mailbox_is_not_emptied_while_an_answer_is_open(
         practice.clear(session, panel.id)
 
 
-@pytest.mark.parametrize("as_accepted", [True, False])
-def test_person_settles_what_a_relay_without_memory_left_unknown(
-    session: AnySession, settings: Settings, panel: Panel, frozen: Campaign, as_accepted: bool
-) -> None:
-    with ScriptedRelay({"p4@example.pe": Behaviour(drop="stored")}) as relay:
+@pytest.fixture
+def one_lost_at_a_relay_without_memory(
+    session: AnySession, settings: Settings, panel: Panel, frozen: Campaign
+) -> Iterator[ScriptedRelay]:
+    """The fourth delivery: taken, and the connection cut before the answer. A minute ago."""
+    with ScriptedRelay({"p4@example.pe": Behaviour(drop="stored", times=1)}) as relay:
         factories.relay(session, panel, relay.port)
         for batch_id in batch_ids(session):
             sending.send_batch(session, street(settings), batch_id)
+        assert statuses(session) == {"accepted": 59, "unknown": 1}
+        assert session.scalar(text("SELECT reply_text FROM delivery WHERE status = 'unknown'")) == OwnReply.RELAY_CLOSED
+        assert reconciling.waiting_for_a_person(session, [frozen.id]) == {}, "its worker may still know the answer"
+        session.execute(text("UPDATE delivery SET unknown_at = now() - interval '61 seconds' WHERE status = 'unknown'"))
+        session.commit()
+        yield relay
+
+
+def test_person_says_that_it_was_sent(
+    session: AnySession, panel: Panel, frozen: Campaign, one_lost_at_a_relay_without_memory: ScriptedRelay
+) -> None:
     other = factories.panel(session, "otra")
-    assert reconciling.settle_by_hand(session, other.id, frozen.id, as_accepted=as_accepted) == 0
-    assert reconciling.settle_by_hand(session, panel.id, frozen.id, as_accepted=as_accepted) == 1
-    wanted = {"accepted": 60} if as_accepted else {"accepted": 59, "failed": 1}
-    assert statuses(session) == counted(session) == wanted
+    assert reconciling.settle_by_hand(session, other.id, frozen.id, Settlement.AS_SENT) == 0
+    assert reconciling.waiting_for_a_person(session, [frozen.id]) == {frozen.id: 1}
+    assert reconciling.settle_by_hand(session, panel.id, frozen.id, Settlement.AS_SENT) == 1
+    assert statuses(session) == counted(session) == {"accepted": 60}
     assert outcomes.finish_campaigns(session) == [frozen.id]
+    assert len(one_lost_at_a_relay_without_memory.stored) == 60
+
+
+def test_person_has_it_sent_again(
+    session: AnySession,
+    settings: Settings,
+    panel: Panel,
+    frozen: Campaign,
+    one_lost_at_a_relay_without_memory: ScriptedRelay,
+) -> None:
+    assert reconciling.settle_by_hand(session, panel.id, frozen.id, Settlement.TO_SEND_AGAIN) == 1
+    assert statuses(session) == counted(session) == {"accepted": 59, "deferred": 1}
+    for batch_id in batch_ids(session):
+        sending.send_batch(session, street(settings), batch_id)
+    assert statuses(session) == counted(session) == {"accepted": 60}
+    assert outcomes.finish_campaigns(session) == [frozen.id]
+
+
+def test_what_the_practice_relay_can_tell_is_not_settled_by_hand(
+    session: AnySession, panel: Panel, frozen: Campaign
+) -> None:
+    first, _second, _chunk = half_unknown(session)
+    session.execute(text("UPDATE delivery SET unknown_at = now() - interval '1 hour' WHERE status = 'unknown'"))
+    session.execute(text("UPDATE batch SET status = 'ready' WHERE id = :id"), {"id": first})
+    session.commit()
+    assert reconciling.waiting_for_a_person(session, [frozen.id]) == {}
+    assert reconciling.settle_by_hand(session, panel.id, frozen.id, Settlement.AS_SENT) == 0
+    assert statuses(session)["unknown"] == 10

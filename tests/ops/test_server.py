@@ -137,7 +137,12 @@ def test_first_start_shows_address_and_login_and_the_second_neither_makes_nor_te
     port = free_port()
     first = start("--port", port, var=service_dir / "mis datos").wait_for("Ctrl-C stops it.")
     assert first.url == f"http://127.0.0.1:{port}"
-    assert re.search(r"First log-in: \S+@\S+ *│\n│ Password: +\S{8,} *│", first.text)
+    assert re.search(r"Account: +admin@example.pe *│\n│ Password: +\S{8,} *│", first.text)
+    assert first.get("/healthz")[0] == 200
+    time.sleep(3)
+    assert first.text.rstrip().endswith("┘"), "something was said behind the box with the log-in"
+    assert "alembic" not in first.text
+    assert not re.search(r"^practice +\| \d+$", first.text, re.MULTILINE)
     assert [line for line in first.text.splitlines() if re.match(r"\d/6 ", line)] == [
         "1/6 Python packages",
         "2/6 Browser assets",
@@ -153,13 +158,15 @@ def test_first_start_shows_address_and_login_and_the_second_neither_makes_nor_te
     everybody = first.everybody()
     assert len(everybody) > 8
     assert first.stop() == 0
+    assert first.text.rstrip().splitlines()[-1].startswith("Stopped: nothing of this installation is running any more")
     assert not [process for process in everybody if is_alive(process)]
     assert not (first.var / "instance.json").exists()
 
     began = time.monotonic()
     second = start("--port", port, var=first.var).wait_for("Ctrl-C stops it.")
     assert time.monotonic() - began < 60
-    assert "Password" not in second.text
+    assert re.search(r"Account: +admin@example.pe *│\n│ Password: as first shown, or as you set it since", second.text)
+    assert "shown this once" not in second.text
     assert second.instance()["SECRET_KEY"] == secret
     assert second.instance()["DATABASE_URL"] == database
 
@@ -189,9 +196,30 @@ def test_taken_port_is_an_error_when_asked_for_and_passed_over_when_not(start, s
         asked = start("--port", port, var=service_dir / "one")
         assert asked.process.wait(60) == 1
         assert f"Port {port} on 127.0.0.1 is taken" in asked.text
+        assert "Choose another with --port" in asked.text.splitlines()[-1]
         other = start(var=service_dir / "one", PORT=port).wait_for("Ctrl-C stops it.")
         assert f"Port {port} is taken: using {other.url.rsplit(':', 1)[1]}." in other.text
         assert other.get("/healthz")[0] == 200
+
+
+def test_database_that_cannot_start_is_told_with_its_words_and_a_remedy(start, service_dir):
+    var = service_dir / "var"
+    assert start("--setup-only", "--port", free_port(), var=var).process.wait(START_SECONDS) == 0
+    (var / "postgres" / "local.conf").write_text("shared_buffers = 'mucho'\n")
+    server = start("--port", free_port(), var=var)
+    assert server.process.wait(60) == 1
+    assert f"PostgreSQL did not start in {var / 'postgres'}" in server.text
+    assert 'invalid value for parameter "shared_buffers"' in server.text
+    assert "set DATABASE_URL" in server.text.splitlines()[-1]
+    assert "Traceback" not in server.text
+
+
+def test_database_of_ones_own_that_does_not_answer_is_told_in_a_line(start, service_dir):
+    nobody = "postgresql://nobody@127.0.0.1:1/chaski"
+    server = start("--port", free_port(), var=service_dir / "var", DATABASE_URL=nobody)
+    assert server.process.wait(60) == 1
+    assert "127.0.0.1" in server.text and "DATABASE_URL" in server.text
+    assert "Traceback" not in server.text
 
 
 def test_killed_server_takes_everything_with_it_and_the_next_start_is_sound(start, service_dir):

@@ -183,3 +183,28 @@ def test_children_end_when_the_supervisor_is_killed():
     program.send_signal(signal.SIGKILL)
     program.wait()
     assert not wait_until_gone(children, 5)
+
+
+def run_module(*names: str, **env: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "ops.supervise", *names]
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_only_the_lines_that_were_named_are_run():
+    nobody = "postgresql+psycopg://nobody@127.0.0.1:1/none"
+    program = run_module("practice", PRACTICE_RELAY_PORT="0", DATABASE_URL=nobody, BROKER_URL="redis://127.0.0.1:1/0")
+    try:
+        assert program.stdout.readline().startswith(b"practice | ")
+        assert len(children_of(program.pid)) == 1
+        program.send_signal(signal.SIGTERM)
+        assert {line.split(b" ")[0] for line in program.communicate(timeout=30)[0].splitlines()} <= {b"practice"}
+        assert program.returncode == 0
+    finally:
+        program.kill()
+
+
+def test_name_that_the_procfile_has_not_is_refused_with_those_it_has():
+    program = run_module("sender", "postman")
+    _output, said = program.communicate(timeout=30)
+    assert program.returncode == 2
+    assert b"no postman; it has web, dispatcher, sender" in said

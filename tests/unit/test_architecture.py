@@ -1,6 +1,7 @@
 """The rules of DESIGN.md §2 that a machine can hold: who may import whom."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,15 @@ def test_product_never_imports_workers():
 
 def test_dns_tools_import_nothing_of_the_product():
     assert offences("dns_tools", frozenset({"app", "workers", "ops"})) == []
+
+
+@pytest.mark.parametrize(
+    "package", ["app/flow", "app/flow/importing", "app/mail", "app/web/public", "workers", "workers/smtp"]
+)
+def test_the_map_of_a_package_names_every_module(package: str):
+    told = ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))) or ""
+    words = set(re.findall(r"\w+", told))
+    assert {path.stem for path in (ROOT / package).glob("*.py")} - words == {"__init__"}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import threading
 import dns.flags
 import dns.message
 import dns.rcode
+import dns.rdatatype
 import dns.resolver
 import dns.rrset
 import pytest
@@ -22,13 +23,15 @@ OTHER = generate_key(KeyKind.RSA).public_record
 
 
 class NameServer(socketserver.ThreadingUDPServer):
-    """Answers TXT questions from `zone` (name -> texts, `[]` an empty answer); SERVFAIL for `broken`, silence for `mute`."""
+    """Answers MX questions from `mx`, TXT ones from `zone` (name -> texts, `[]` an empty answer); SERVFAIL for `broken`,
+    silence for `mute`."""
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.zone = {}
+        self.mx = {}
         self.broken = False
         self.mute = False
         self.asked = []
@@ -51,11 +54,14 @@ class Handler(socketserver.BaseRequestHandler):
             return
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.AA
-        texts = self.server.zone.get(str(name).rstrip("."))
+        asks_mx = query.question[0].rdtype == dns.rdatatype.MX
+        texts = (self.server.mx if asks_mx else self.server.zone).get(str(name).rstrip("."))
         if self.server.broken:
             answer.set_rcode(dns.rcode.SERVFAIL)
         elif texts is None:
             answer.set_rcode(dns.rcode.NXDOMAIN)
+        elif texts and asks_mx:
+            answer.answer.append(dns.rrset.from_text(name, 60, "IN", "MX", *texts))
         elif texts:
             quoted = [dkim.zone_line("x", text).partition("TXT ")[2].strip("( )") for text in texts]
             answer.answer.append(dns.rrset.from_text(name, 60, "IN", "TXT", *quoted))

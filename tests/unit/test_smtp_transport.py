@@ -198,6 +198,55 @@ def test_lost_lease_stops_the_wire(pool: ConnectionPool) -> None:
         assert len(answers) < 50  # The rest was never taken.
 
 
+class TimedLease:
+    """Holds for some seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self.until = time.monotonic() + seconds
+
+    def holds(self) -> bool:
+        return time.monotonic() < self.until
+
+    def keep(self) -> None:
+        return
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_answer_that_comes_soon_after_the_lease_ended_is_still_heard(pool: ConnectionPool, pipelining: bool) -> None:
+    recipients = [f"r{n}@example.pe" for n in range(10)]
+    with ScriptedRelay(default=Behaviour(delay_seconds=1.5), pipelining=pipelining) as relay:
+        answers = submit(relay.port, pool, *recipients, lease=TimedLease(0.5))
+        assert relay.stored
+        assert sum(a.kind is AnswerKind.REPLIED and a.code == 250 for a in answers.values()) == len(relay.stored) == 2
+        assert not any(a.kind is AnswerKind.LOST for a in answers.values())
+        assert not pool._idle, "nothing is sent over a connection that stopped in the middle"
+        said_goodbye = 0 if pipelining else 2
+        until = time.monotonic() + 3
+        while relay.commands.count("QUIT") < said_goodbye and time.monotonic() < until:
+            time.sleep(0.01)  # Nobody waits for the answer to QUIT: the relay may still be reading it.
+        assert relay.commands.count("QUIT") == said_goodbye
+
+
+def test_answer_that_takes_its_time_after_the_lease_ended_is_unknown(pool: ConnectionPool) -> None:
+    with ScriptedRelay(default=Behaviour(delay_seconds=6)) as relay:
+        begun = time.monotonic()
+        answers = submit(relay.port, pool, "a@example.pe", lease=TimedLease(0.5), timeout=10)
+        assert answers[1].kind is AnswerKind.LOST
+        assert not answers[1].relay_trouble
+        assert time.monotonic() - begun < 4.5
+
+
+def test_content_that_was_cut_off_by_the_end_of_the_lease_is_not_sent_and_not_stored(pool: ConnectionPool) -> None:
+    class UntilContent(Lease):
+        def holds(self) -> bool:
+            return "DATA" not in relay.commands
+
+    with ScriptedRelay() as relay:
+        answers = submit(relay.port, pool, "a@example.pe", lease=UntilContent(), connections=1, size=50_000_000)
+        assert answers == {}
+        assert relay.stored == []
+
+
 def test_nonsense_from_the_relay_ends_the_connection(pool: ConnectionPool) -> None:
     with ScriptedRelay({"x@example.pe": Behaviour(rcpt="hello there")}) as relay:
         answers = submit(relay.port, pool, "x@example.pe", "b@example.pe", connections=1)

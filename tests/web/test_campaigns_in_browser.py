@@ -1,15 +1,17 @@
 """Campaigns in Chromium, under the real policy: the editor's behaviours, the live page moving, nothing that axe objects to."""
 
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
 from werkzeug.serving import make_server
 
-from app.flow import reports
+from app.flow import sampling
 from app.models import Campaign, CampaignStatus
 from tests import factories, ledger
+from tests.fixtures.laws import arrange
 
 pytestmark = pytest.mark.browser
 
@@ -69,7 +71,7 @@ def objections(page) -> list[str]:
 
 
 def test_field_is_inserted_where_the_cursor_is_and_the_preview_follows(page, draft):
-    page.goto(f"campanas/{draft.id}/editar")
+    page.goto(f"campaigns/{draft.id}/edit")
     page.fill("#subject", "Hola ")
     page.focus("#subject")
     page.keyboard.press("End")
@@ -86,7 +88,7 @@ def test_field_is_inserted_where_the_cursor_is_and_the_preview_follows(page, dra
 
 
 def test_script_in_the_mail_does_not_run_in_the_preview(page, draft):
-    page.goto(f"campanas/{draft.id}/editar")
+    page.goto(f"campaigns/{draft.id}/edit")
     page.fill("#html", "<p id=here>antes</p><script>document.getElementById('here').textContent = 'corrió'</script>")
     frame = page.frame_locator("[data-preview] iframe:not(.is-loading)")
     frame.locator("#here").wait_for(timeout=5000)
@@ -94,9 +96,15 @@ def test_script_in_the_mail_does_not_run_in_the_preview(page, draft):
     assert frame.locator("#here").text_content() == "antes"
 
 
+def test_size_is_written_as_people_in_peru_write_numbers(page, draft):
+    page.goto(f"campaigns/{draft.id}/edit")
+    page.fill("#html", "x" * 1_234_500)
+    assert page.locator("[data-size]").text_content().endswith(": 1,234.5 kB")
+
+
 def test_preview_leaves_no_trace_in_the_browsers_history(page, draft):
-    page.goto("campanas")
-    page.goto(f"campanas/{draft.id}/editar")
+    page.goto("campaigns")
+    page.goto(f"campaigns/{draft.id}/edit")
     length = page.evaluate("history.length")
     for number in range(3):
         page.fill("#html", f"<p>versión {number}</p>")
@@ -107,15 +115,15 @@ def test_preview_leaves_no_trace_in_the_browsers_history(page, draft):
 def test_leaving_with_unsaved_changes_asks_first_and_saving_does_not(page, draft):
     asked: list[str] = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
-    page.goto(f"campanas/{draft.id}/editar")
-    page.goto("campanas")
+    page.goto(f"campaigns/{draft.id}/edit")
+    page.goto("campaigns")
     assert asked == []
-    page.goto(f"campanas/{draft.id}/editar")
+    page.goto(f"campaigns/{draft.id}/edit")
     page.fill("#name", "Otro nombre")
     assert page.locator("[data-unsaved]").is_visible()
-    page.goto("campanas")
+    page.goto("campaigns")
     assert asked == ["beforeunload"]
-    page.goto(f"campanas/{draft.id}/editar")
+    page.goto(f"campaigns/{draft.id}/edit")
     page.fill("#name", "Otro nombre")
     page.click("button:has-text('Guardar') >> nth=0")
     page.locator("text=Guardado.").wait_for()
@@ -123,7 +131,7 @@ def test_leaving_with_unsaved_changes_asks_first_and_saving_does_not(page, draft
 
 
 def test_broken_template_brings_the_cursor_to_its_place(page, draft):
-    page.goto(f"campanas/{draft.id}/editar")
+    page.goto(f"campaigns/{draft.id}/edit")
     page.fill("#html", "<p>uno</p>\n<p>dos {{ nombr }}</p>")
     page.click("button:has-text('Guardar') >> nth=0")
     page.locator("#html-error").wait_for()
@@ -134,7 +142,7 @@ def test_broken_template_brings_the_cursor_to_its_place(page, draft):
 
 def test_from_writing_to_scheduled_by_hand(page, session, people):
     page.on("dialog", lambda dialog: dialog.accept())
-    page.goto("campanas")
+    page.goto("campaigns")
     page.click("text=Escribir la primera campaña")
     page.fill("#name", "Feria de noviembre")
     page.fill("#from_name", "Bolsa de empleo")
@@ -156,11 +164,54 @@ def test_from_writing_to_scheduled_by_hand(page, session, people):
     assert session.scalar(select(Campaign.status)) is CampaignStatus.SCHEDULED
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_answer_to_a_proof_comes_where_the_button_is(page, session, draft, width):
+    page.set_viewport_size({"width": width, "height": 700})
+    page.goto(f"campaigns/{draft.id}/preview")
+    box = page.get_by_label("Enviar la prueba a")
+    box.fill("esto no es, una dirección")
+    page.click("button:has-text('Enviar prueba')")
+    page.locator("#addresses-error").wait_for()
+    assert box.input_value() == "esto no es, una dirección"
+    assert page.evaluate("document.activeElement.id") == "addresses"
+    assert objections(page) == []
+    box.fill("yo@example.pe")
+    page.click("button:has-text('Enviar prueba')")
+    answer = page.locator("#proof-answer")
+    answer.wait_for()
+    assert "en cola para yo@example.pe" in answer.text_content()
+    assert page.evaluate("document.activeElement.id") == "proof-answer"
+    page.wait_for_function(  # The page may still be scrolling there.
+        "() => { const r = document.getElementById('proof-answer').getBoundingClientRect();"
+        " return r.top >= 0 && r.bottom <= innerHeight }",
+        timeout=3000,
+    )
+    assert objections(page) == []
+
+
+def test_person_decides_about_what_no_relay_can_tell(page, session, panel, draft):
+    factories.relay(session, panel, 2525)
+    ledger.freeze(session, draft, ["accepted", "unknown"], relay_id=7, unknown_at=datetime(2026, 1, 1, tzinfo=UTC))
+    page.goto(f"campaigns/{draft.id}")
+    asked = []
+    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.click("#do-settle-again")
+    page.wait_for_timeout(300)
+    assert "dos veces" in asked[0]
+    assert session.scalar(text("SELECT count(*) FROM delivery WHERE status = 'unknown'")) == 1
+    session.rollback()
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.click("#do-settle-again")
+    page.locator("text=Se enviarán otra vez: 1.").wait_for()
+    assert session.scalar(text("SELECT count(*) FROM delivery WHERE status = 'deferred'")) == 1
+
+
 def test_live_page_moves_by_itself_and_shows_the_plot(page, session, draft):
     ledger.freeze(session, draft, ["planned"] * 8)
-    reports.sample(session, draft.id)
-    page.goto(f"campanas/{draft.id}")
+    sampling.sample(session, draft.id)
+    page.goto(f"campaigns/{draft.id}")
     assert page.locator("#f-waiting").text_content() == "8"
+    arrange(session)
     session.execute(
         text("UPDATE delivery SET status = 'accepted' WHERE campaign_id = :c AND seq <= 4"), {"c": draft.id}
     )
@@ -183,14 +234,17 @@ def test_no_page_scrolls_sideways_or_breaks_a_rule_of_accessibility(page, sessio
     ledger.freeze(session, done, ["accepted"] * 5 + ["bounced", "skipped:suppressed"], status=CampaignStatus.FINISHED)
     draft = factories.campaign(session, panel, people)
     paused = factories.campaign(session, panel, people)
+    unsure = factories.campaign(session, panel, people)
+    ledger.freeze(session, unsure, ["unknown"], relay_id=7, unknown_at=datetime(2026, 1, 1, tzinfo=UTC))
     ledger.freeze(session, paused, ["planned"], status=CampaignStatus.PAUSED)
     session.execute(text("UPDATE campaign SET status_reason = 'relay_failures:421 no' WHERE status = 'paused'"))
     session.commit()
     page.set_viewport_size({"width": width, "height": 800})
     paths = [
-        "campanas", "campanas?q=zzz", "campanas/nueva", f"campanas/{draft.id}/editar", f"campanas/{draft.id}/previa",
-        f"campanas/{draft.id}/revisar", f"campanas/{done.id}", f"campanas/{paused.id}", f"campanas/{done.id}/informe",
-        f"campanas/{done.id}/destinatarios", f"campanas/{done.id}/destinatarios/1",
+        "campaigns", "campaigns?q=zzz", "campaigns/new", f"campaigns/{draft.id}/edit", f"campaigns/{draft.id}/preview",
+        f"campaigns/{draft.id}/review", f"campaigns/{done.id}", f"campaigns/{unsure.id}", f"campaigns/{paused.id}",
+        f"campaigns/{done.id}/report",
+        f"campaigns/{done.id}/recipients", f"campaigns/{done.id}/recipients/1",
     ]  # fmt: skip
     for path in paths:
         page.goto(path)

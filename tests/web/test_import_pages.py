@@ -3,13 +3,14 @@
 import csv
 import dataclasses
 import io
+import re
 
 import pytest
 from sqlalchemy import func, select
 
 from app import MAX_BODY_BYTES
 from app.flow import imports
-from app.models import Contact, Import, ImportStatus, MailingList
+from app.models import Contact, CustomField, Import, ImportStatus, MailingList, SubscriptionStatus
 from tests import factories
 from tests.web.pages import Person, text_of
 
@@ -55,6 +56,22 @@ def reviewed(session, settings, person, content=CSV):
     return job
 
 
+def imported(session, settings, person, content):
+    """As the page proposes it: every column as it was guessed."""
+    job = uploaded(session, person, content)
+    page = person.get(f"/imports/{job.id}/mapping").text
+    choices = dict(re.findall(r'name="(column_\d+)".*?<option value="([^"]+)" selected', page, re.DOTALL))
+    keys = dict(re.findall(r'name="(key_\d+)" value="([^"]+)"', page))
+    person.post(f"/imports/{job.id}/mapping", {**choices, **keys, "list_id": "new", "list_name": "Feria laboral"})
+    imports.analyse(session, settings, job.id)
+    session.refresh(job)
+    if job.counts["new"]:
+        person.post(f"/imports/{job.id}/confirm")
+        imports.apply(session, settings, job.id)
+    session.refresh(job)
+    return job
+
+
 def test_the_whole_way_of_a_file(session, settings, person):
     job = uploaded(session, person, CSV.encode("cp1252"))
     page = person.get(f"/imports/{job.id}/mapping").text
@@ -93,16 +110,60 @@ def test_figures_lead_to_their_rows_with_line_column_and_reason(session, setting
     assert "ana@example.pe" in person.text(f"/imports/{job.id}/rows?outcome=nonsense")
 
 
+def test_the_rows_of_the_file_add_up_before_the_persons_eyes(session, settings, person, panel):
+    row = factories.mailing_list(session, panel, "Feria laboral")
+    factories.contact(session, panel, "luz@example.pe", row, name="Luz Núñez", fields={"region": "Junín"})
+    factories.contact(session, panel, "fue@example.pe", row, status=SubscriptionStatus.UNSUBSCRIBED)
+    job = reviewed(session, settings, person, CSV + "ana@example.pe;Otra;Ica\n\nfue@example.pe;Fue;Ica\n")
+    shown = person.text(f"/imports/{job.id}").split("Cómo suman las filas del archivo")[1]
+    assert shown.startswith(
+        " En la lista, y reciben correos Nuevos: 1 + Con cambios: 0 + Sin cambios: 1 2 "
+        "+ Solo se actualizan sus datos Suprimidos: 0 + Dados de baja: 1 1 "
+        "+ No se importan Rechazados: 1 + Repetidos: 1 2 "
+        "= Filas del archivo Sin contar el encabezado ni las filas en blanco. 5 "
+    )
+
+
+def test_the_limit_is_told_as_it_is_set(person):
+    assert "hasta 512 MB" in person.text("/imports/new")
+
+
 def test_rejects_come_as_csv_with_defused_formulas(session, settings, person):
     job = reviewed(session, settings, person, CSV + "ana@example.pe;Otra;Ica\n")
     response = person.get(f"/imports/{job.id}/rejects.csv")
     assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert response.headers["Content-Disposition"] == "attachment; filename=rechazos-inscritos.csv"
-    assert list(csv.reader(io.StringIO(response.text.removeprefix("\ufeff")))) == [
-        ["Fila", "Columna", "Motivo", "Correo", "Nombre", "Región"],
+    assert list(csv.reader(io.StringIO(response.text.removeprefix("\ufeff")), delimiter=";")) == [
+        ["Fila rechazada", "Columna rechazada", "Motivo del rechazo", "Correo", "Nombre", "Región"],
         ["4", "1", "A la dirección le falta la arroba (@).", "malo", "'=1+1", "Ica"],
         ["5", "1", "La dirección ya está en la fila 2; vale la primera.", "ana@example.pe", "Otra", "Ica"],
     ]
+
+
+@pytest.mark.parametrize("delimiter", [";", ",", "\t", "|"])
+@pytest.mark.parametrize("locale", ["es", "en"])
+def test_rejects_are_mended_and_uploaded_again(session, settings, client, alice, delimiter, locale):
+    alice.locale = locale
+    session.commit()
+    person = Person(client, alice)
+    bad = "luz;Luz =1+1;+51 999 999 999\nana@example.pe;@Ana;b;c\neva;-Eva;'x'\n"
+    content = ("Correo;Nombre;Teléfono\n" + bad).replace(";", delimiter)
+    job = imported(session, settings, person, content)
+    rejects = person.get(f"/imports/{job.id}/rejects.csv").data.decode()
+    again = imported(session, settings, person, rejects)  # Not mended yet: rejected as before, and says so once.
+    assert (again.counts["invalid"], again.header[-1]) == (3, "Teléfono")
+    twice = person.get(f"/imports/{again.id}/rejects.csv").data.decode()
+    assert [len(line) for line in csv.reader(io.StringIO(twice), delimiter=delimiter)] == [6, 6, 7, 6]
+    mended = twice.replace('"luz"', '"luz@example.pe"').replace('"eva"', '"eva@example.pe"').replace('"c"', "")
+    mended = mended.replace(f'"b"{delimiter}\r', '"b"\r')
+    last = imported(session, settings, person, mended)
+    assert last.counts["new"] == 3, last.counts
+    assert {(c.email, c.name, c.fields["telefono"]) for c in session.scalars(select(Contact))} == {
+        ("luz@example.pe", "Luz =1+1", "+51 999 999 999"),
+        ("ana@example.pe", "@Ana", "b"),
+        ("eva@example.pe", "-Eva", "'x'"),
+    }
+    assert session.scalars(select(CustomField.key)).all() == ["telefono"]
 
 
 @pytest.mark.parametrize(
@@ -205,6 +266,22 @@ def test_a_wrong_mapping_is_shown_again_with_its_sentence(session, person, chang
     assert sentence in text_of(response)
     session.refresh(job)
     assert job.status is ImportStatus.UPLOADED
+
+
+def test_an_import_makes_no_second_field_of_the_same_name(session, settings, person, panel):
+    job = uploaded(session, person)
+    factories.custom_field(session, panel, "lugar", label="REGION")
+    refused = person.post(f"/imports/{job.id}/mapping", CHOICES)
+    assert "La columna 3 crearía otro campo «REGION», que ya existe." in text_of(refused)
+    assert person.post(f"/imports/{job.id}/mapping", {**CHOICES, "column_2": "field:lugar"}).status_code == 302
+
+
+def test_a_field_that_somebody_made_meanwhile_is_told_from_the_imports(session, settings, person, panel):
+    job = reviewed(session, settings, person)
+    factories.custom_field(session, panel, "lugar", label="REGION")
+    person.post(f"/imports/{job.id}/confirm")
+    imports.apply(session, settings, job.id)
+    assert set(session.scalars(select(CustomField.label))) == {"REGION", "Región (region)"}
 
 
 def test_encoding_and_delimiter_can_be_tried_out_and_are_kept(session, settings, person):

@@ -73,7 +73,7 @@ def test_people_of_a_list_are_searched_filtered_and_paged(session, person, panel
 
 def test_a_person_is_added_by_hand_and_consent_is_not_reset(session, person, panel, alice):
     row = factories.mailing_list(session, panel)
-    path = f"/lists/{row.id}/people"
+    path = f"/lists/{row.id}"
     assert "ana@example.pe está en la lista." in text_of(
         person.post(path, {"email": "ANA@example.pe", "name": "Ana"}, follow_redirects=True)
     )
@@ -81,17 +81,30 @@ def test_a_person_is_added_by_hand_and_consent_is_not_reset(session, person, pan
     subscription = session.get(Subscription, (row.id, contact.id))
     assert subscription.source == f"manual:{alice.id}"
     assert "ya estaba" in text_of(person.post(path, {"email": "ana@example.pe"}, follow_redirects=True))
-    person.post(f"{path}/{contact.id}/unsubscribe")
+    person.post(f"{path}/people/{contact.id}/unsubscribe")
     session.refresh(subscription)
     assert subscription.status is SubscriptionStatus.UNSUBSCRIBED
     assert subscription.unsubscribe_source == f"manual:{alice.id}"
     assert "se dio de baja" in text_of(person.post(path, {"email": "ana@example.pe"}, follow_redirects=True))
     session.refresh(subscription)
     assert subscription.status is SubscriptionStatus.UNSUBSCRIBED
-    person.post(f"{path}/{contact.id}/subscribe")
+    person.post(f"{path}/people/{contact.id}/subscribe")
     session.refresh(subscription)
     assert (subscription.status, subscription.source) == (SubscriptionStatus.SUBSCRIBED, f"consent:{alice.id}")
     assert "A la dirección le falta la arroba" in text_of(person.post(path, {"email": "ana"}, follow_redirects=True))
+
+
+@pytest.mark.parametrize(("email", "sentence"), [("ana", "le falta la arroba"), ("", "Correo")])
+def test_a_refused_person_stays_in_the_form(session, person, panel, email, sentence):
+    row = factories.mailing_list(session, panel)
+    refused = person.post(f"/lists/{row.id}", {"email": email, "name": "Ana Quispe"})
+    assert refused.status_code == 422
+    assert 'value="Ana Quispe"' in refused.text
+    assert f'value="{email}"' in refused.text
+    assert "is-invalid" in refused.text
+    assert '<details class="card mb-3" open' in refused.text
+    assert sentence in text_of(refused)
+    assert session.scalars(select(Contact)).all() == []
 
 
 def test_export_is_a_csv_with_fields_and_defused_formulas(session, person, panel):
@@ -100,7 +113,7 @@ def test_export_is_a_csv_with_fields_and_defused_formulas(session, person, panel
     factories.contact(session, panel, "ana@example.pe", row, name="@SUM(A1)", fields={"region": "-Áncash"})
     response = person.get(f"/lists/{row.id}/people.csv")
     assert "Region-Ancash.csv" in response.headers["Content-Disposition"]
-    header, line = list(csv.reader(io.StringIO(response.text.removeprefix("\ufeff"))))
+    header, line = list(csv.reader(io.StringIO(response.text.removeprefix("\ufeff")), delimiter=";"))
     assert header[:4] == ["Correo", "Nombre", "Región", "Estado"]
     assert line[:4] == ["ana@example.pe", "'@SUM(A1)", "'-Áncash", "Suscrito"]
 
@@ -186,7 +199,7 @@ def test_erasing_says_what_it_does_and_keeps_the_ledger(session, settings, perso
 # Custom fields.
 
 
-def test_fields_are_made_renamed_moved_and_removed_only_when_unused(session, person, panel):
+def test_fields_are_made_renamed_moved_and_removed(session, person, panel):
     person.post("/custom-fields/new", {"label": "Región", "key": "region", "type": "text"})
     person.post("/custom-fields/new", {"label": "Edad", "key": "edad", "type": "number"})
     region, edad = session.scalars(select(CustomField).order_by(CustomField.position))
@@ -200,12 +213,60 @@ def test_fields_are_made_renamed_moved_and_removed_only_when_unused(session, per
     session.expire_all()
     assert [f.key for f in session.scalars(select(CustomField).order_by(CustomField.position))] == ["edad", "region"]
     person.post(f"/custom-fields/{region.id}/edit", {"label": "Departamento"})
-    factories.contact(session, panel, "ana@example.pe", fields={"region": "Áncash"})
-    refused = person.post(f"/custom-fields/{region.id}/delete", follow_redirects=True)
-    assert "«Departamento» no se puede borrar: 1 contacto tiene un valor en él." in text_of(refused)
     person.post(f"/custom-fields/{edad.id}/delete")
     session.expire_all()
     assert [f.label for f in session.scalars(select(CustomField))] == ["Departamento"]
+
+
+@pytest.mark.parametrize("status", ["draft", "scheduled", "sending", "paused"])
+def test_a_field_that_a_campaign_needs_stays_and_says_where_it_is_used(session, person, panel, status):
+    field = factories.custom_field(session, panel, "region", label="Región")
+    factories.contact(session, panel, "ana@example.pe", fields={"region": "Áncash"})
+    campaign = factories.campaign(session, panel, name="Boletín", subject="Hola {{ region }}", status=status)
+    page = person.get(f"/custom-fields/{field.id}/delete")
+    assert "1 contacto tiene un valor en este campo." in text_of(page)
+    assert f'/campaigns/{campaign.id}">Boletín</a>' in page.text
+    assert "btn-danger" not in page.text
+    refused = person.post(f"/custom-fields/{field.id}/delete", follow_redirects=True)
+    assert "Todavía no se puede borrar." in text_of(refused)
+    assert session.scalars(select(Contact.fields)).one() == {"region": "Áncash"}
+
+
+def test_a_field_that_nobody_needs_says_what_it_holds_and_takes_it_along(session, person, panel, other_panel):
+    field = factories.custom_field(session, panel, "region", label="Región")
+    factories.custom_field(session, other_panel, "region")
+    for one in (panel, other_panel):
+        factories.contact(session, one, "ana@example.pe", fields={"region": "Áncash", "edad": 30})
+    factories.contact(session, panel, "luz@example.pe", fields={"edad": 30})
+    factories.campaign(session, panel, subject="Su region", html="<p>{{ nombre }} region</p>")
+    factories.campaign(session, panel, subject="{{ region }}", status="finished")
+    page = person.text(f"/custom-fields/{field.id}/delete")
+    assert "Ninguna campaña por enviar lo usa. 1 contacto tiene un valor en este campo. Esos valores se borran" in page
+    person.post(f"/custom-fields/{field.id}/delete")
+    session.expire_all()
+    assert session.scalars(select(CustomField.panel_id)).one() == other_panel.id
+    kept = {(c.panel_id, c.email): c.fields for c in session.scalars(select(Contact))}
+    assert kept == {
+        (panel.id, "ana@example.pe"): {"edad": 30},
+        (panel.id, "luz@example.pe"): {"edad": 30},
+        (other_panel.id, "ana@example.pe"): {"region": "Áncash", "edad": 30},
+    }
+
+
+@pytest.mark.parametrize("label", ["Región", "region", " REGIÓN ", "Región:"])
+def test_two_fields_cannot_look_alike(session, person, panel, other_panel, label):
+    factories.custom_field(session, other_panel, "provincia", label="Provincia")
+    factories.custom_field(session, panel, "lugar", label="Región")
+    edad = factories.custom_field(session, panel, "edad", label="Edad")
+    made = person.post("/custom-fields/new", {"label": label, "key": "otra", "type": "text"})
+    renamed = person.post(f"/custom-fields/{edad.id}/edit", {"label": label})
+    for refused in (made, renamed):
+        assert "Ya hay un campo «Región»." in text_of(refused)
+        assert f'value="{label}"' in refused.text
+    session.expire_all()
+    assert {f.label for f in session.scalars(select(CustomField))} == {"Provincia", "Región", "Edad"}
+    assert person.post(f"/custom-fields/{edad.id}/edit", {"label": "EDAD"}).status_code == 302
+    assert person.post("/custom-fields/new", {"label": "Provincia", "key": "otra", "type": "text"}).status_code == 302
 
 
 # Suppressions.

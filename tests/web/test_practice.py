@@ -66,9 +66,9 @@ def count(session: scoped_session[Session]) -> int:
 
 
 def test_empty_mailbox_says_what_to_do_next(client: FlaskClient, bob: User):
-    page = log_in(client, bob).get("/p/empleo/practica/").get_data(as_text=True)
+    page = log_in(client, bob).get("/p/empleo/practice/").get_data(as_text=True)
     assert "El buzón está vacío" in page
-    assert "/p/empleo/practica/direcciones" in page
+    assert "/p/empleo/practice/addresses" in page
     assert "Vaciar" not in page
 
 
@@ -76,8 +76,8 @@ def test_list_shows_recipient_subject_time_and_size(
     client: FlaskClient, bob: User, panel: Panel, session: scoped_session[Session]
 ):
     message_id = capture(session, panel)
-    page = log_in(client, bob).get("/p/empleo/practica/").get_data(as_text=True)
-    for expected in ("ana@example.pe", "Feria de empleo en Junín", "21 nov 2026", f"/p/empleo/practica/{message_id}"):
+    page = log_in(client, bob).get("/p/empleo/practice/").get_data(as_text=True)
+    for expected in ("ana@example.pe", "Feria de empleo en Junín", "21 nov 2026", f"/p/empleo/practice/{message_id}"):
         assert expected in page
     assert "1 mensaje en el buzón." in page
 
@@ -98,7 +98,7 @@ def test_search_by_address_and_subject_takes_wildcards_literally(
 ):
     capture(session, panel)
     capture(session, panel, b"Subject: 100% gratis\r\n\r\n", "luis@example.pe")
-    page = log_in(client, bob).get("/p/empleo/practica/", query_string={"q": searched}).get_data(as_text=True)
+    page = log_in(client, bob).get("/p/empleo/practice/", query_string={"q": searched}).get_data(as_text=True)
     assert [name for name in ("ana", "luis") if f"{name}@example.pe</td>" in page] == found
     assert ("Ningún mensaje coincide" in page) == (not found)
 
@@ -109,7 +109,7 @@ def test_list_is_paged_by_key_and_sorted(
     for number in range(60):
         capture(session, panel, b"Subject: n\r\n\r\n", f"r{number:02}@example.pe")
     browser = log_in(client, bob)
-    first = browser.get("/p/empleo/practica/?sort=recipient").get_data(as_text=True)
+    first = browser.get("/p/empleo/practice/?sort=recipient").get_data(as_text=True)
     assert "r00@example.pe" in first and "r49@example.pe" in first and "r50@example.pe" not in first
     following = first.partition('rel="next"')[0].rpartition('href="')[2].partition('"')[0].replace("&amp;", "&")
     second = browser.get(following).get_data(as_text=True)
@@ -119,17 +119,17 @@ def test_list_is_paged_by_key_and_sorted(
 
 def test_htmx_gets_the_rows_only(client: FlaskClient, bob: User, panel: Panel, session: scoped_session[Session]):
     capture(session, panel)
-    rows = log_in(client, bob).get("/p/empleo/practica/", headers={"HX-Request": "true"}).get_data(as_text=True)
+    rows = log_in(client, bob).get("/p/empleo/practice/", headers={"HX-Request": "true"}).get_data(as_text=True)
     assert "ana@example.pe" in rows
     assert "<html" not in rows
 
 
 def test_message_page_shows_each_view(client: FlaskClient, bob: User, panel: Panel, session: scoped_session[Session]):
-    url = f"/p/empleo/practica/{capture(session, panel)}"
+    url = f"/p/empleo/practice/{capture(session, panel)}"
     browser = log_in(client, bob)
     html, text, headers, source = (
-        browser.get(url, query_string={"vista": view}).get_data(as_text=True)
-        for view in ("html", "texto", "cabeceras", "fuente")
+        browser.get(url, query_string={"view": view}).get_data(as_text=True)
+        for view in ("html", "text", "headers", "source")
     )
     assert f'src="{url}/html"' in html and "sandbox=" in html and "evil()" not in html
     assert "la feria es mañana" in text
@@ -141,7 +141,7 @@ def test_message_page_shows_each_view(client: FlaskClient, bob: User, panel: Pan
 def test_frame_of_the_message_is_sandboxed(
     client: FlaskClient, bob: User, panel: Panel, session: scoped_session[Session]
 ):
-    answer = log_in(client, bob).get(f"/p/empleo/practica/{capture(session, panel)}/html")
+    answer = log_in(client, bob).get(f"/p/empleo/practice/{capture(session, panel)}/html")
     policy = answer.headers["Content-Security-Policy"]
     assert policy.startswith("sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none';")
     assert "script" not in policy and "same-origin" not in policy
@@ -154,7 +154,7 @@ def test_download_is_the_message_byte_for_byte(
 ):
     raw = b"Subject: x\r\n\r\n\x00\xff\xfe\r\n"
     message_id = capture(session, panel, raw)
-    answer = log_in(client, bob).get(f"/p/empleo/practica/{message_id}/mensaje.eml")
+    answer = log_in(client, bob).get(f"/p/empleo/practice/{message_id}/message.eml")
     assert answer.data == raw
     assert answer.headers["Content-Disposition"] == f'attachment; filename="P{message_id}.eml"'
 
@@ -182,19 +182,19 @@ def test_hostile_message_never_breaks_the_page(
 ):
     message_id = capture(session, panel, HOSTILE[name])
     browser = log_in(client, bob)
-    for view in ("", "html", "texto", "cabeceras", "fuente"):
-        answer = browser.get(f"/p/empleo/practica/{message_id}?vista={view}")
+    for view in ("", "html", "text", "headers", "source"):
+        answer = browser.get(f"/p/empleo/practice/{message_id}?view={view}")
         assert answer.status_code == 200
         assert "<script>alert" not in answer.get_data(as_text=True)
-    assert browser.get("/p/empleo/practica/").status_code == 200
-    assert browser.get(f"/p/empleo/practica/{message_id}/html").status_code in (200, 404)
+    assert browser.get("/p/empleo/practice/").status_code == 200
+    assert browser.get(f"/p/empleo/practice/{message_id}/html").status_code in (200, 404)
 
 
 def test_message_that_cannot_be_parsed_shows_its_source_and_says_so(
     client: FlaskClient, bob: User, panel: Panel, session: scoped_session[Session]
 ):
     message_id = capture(session, panel, b"Subject: grande\r\n\r\n" + b"x" * 76 * 80_000)
-    page = log_in(client, bob).get(f"/p/empleo/practica/{message_id}?vista=html").get_data(as_text=True)
+    page = log_in(client, bob).get(f"/p/empleo/practice/{message_id}?view=html").get_data(as_text=True)
     assert "demasiado grande" in page and "Subject: grande" in page
     assert len(page) < 300_000
 
@@ -204,10 +204,10 @@ def test_other_panels_messages_answer_404(
 ):
     message_id = capture(session, other_panel)
     browser = log_in(client, alice)
-    for path in ("", "/html", "/mensaje.eml"):
-        assert browser.get(f"/p/empleo/practica/{message_id}{path}").status_code == 404
-        assert browser.get(f"/p/fiscalizacion/practica/{message_id}{path}").status_code == 404
-    assert "ana@example.pe" not in browser.get("/p/empleo/practica/").get_data(as_text=True)
+    for path in ("", "/html", "/message.eml"):
+        assert browser.get(f"/p/empleo/practice/{message_id}{path}").status_code == 404
+        assert browser.get(f"/p/fiscalizacion/practice/{message_id}{path}").status_code == 404
+    assert "ana@example.pe" not in browser.get("/p/empleo/practice/").get_data(as_text=True)
 
 
 @pytest.mark.usefixtures("without_csrf")
@@ -218,8 +218,8 @@ def test_emptying_takes_this_panels_messages_only_and_says_how_many(
         capture(session, panel)
     capture(session, other_panel)
     browser = log_in(client, alice)
-    assert "Se borrarán 3 mensajes" in browser.get("/p/empleo/practica/").get_data(as_text=True)
-    answer = browser.post("/p/empleo/practica/vaciar", follow_redirects=True).get_data(as_text=True)
+    assert "Se borrarán 3 mensajes" in browser.get("/p/empleo/practice/").get_data(as_text=True)
+    answer = browser.post("/p/empleo/practice/clear", follow_redirects=True).get_data(as_text=True)
     assert "Se borraron 3 mensajes." in answer
     assert count(session) == 1
 
@@ -229,7 +229,7 @@ def test_viewers_cannot_empty_the_mailbox(
     client: FlaskClient, bob: User, panel: Panel, session: scoped_session[Session]
 ):
     capture(session, panel)
-    assert log_in(client, bob).post("/p/empleo/practica/vaciar").status_code == 403
+    assert log_in(client, bob).post("/p/empleo/practice/clear").status_code == 403
     assert count(session) == 1
 
 
@@ -240,23 +240,23 @@ def test_mailbox_is_kept_while_a_campaign_is_sent(
     """It is what reconciling asks: emptied in between, a message whose answer was lost would be sent twice."""
     capture(session, panel)
     factories.campaign(session, panel, name="Feria", status=CampaignStatus.SENDING)
-    answer = log_in(client, alice).post("/p/empleo/practica/vaciar", follow_redirects=True).get_data(as_text=True)
+    answer = log_in(client, alice).post("/p/empleo/practice/clear", follow_redirects=True).get_data(as_text=True)
     assert "la campaña «Feria» está saliendo" in answer
     assert count(session) == 1
 
 
 def test_every_training_address_is_explained(client: FlaskClient, bob: User, panel: Panel):
-    page = log_in(client, bob).get("/p/empleo/practica/direcciones").get_data(as_text=True)
+    page = log_in(client, bob).get("/p/empleo/practice/addresses").get_data(as_text=True)
     for local_part in ("practica-451", "practica-451x2", "practica-550", "practica-lento5", "practica-corte-guardado"):
         assert f'<code class="text-nowrap">{local_part}@example.pe</code>' in page
 
 
 def test_outsiders_see_nothing(client: FlaskClient, panel: Panel, charlie: User):
-    assert log_in(client, charlie).get("/p/empleo/practica/").status_code == 404
+    assert log_in(client, charlie).get("/p/empleo/practice/").status_code == 404
 
 
 def test_anonymous_people_are_sent_to_the_log_in(client: FlaskClient, panel: Panel):
-    answer = client.get("/p/empleo/practica/")
+    answer = client.get("/p/empleo/practice/")
     assert answer.status_code == 302 and "practica" not in answer.headers["Location"].partition("?")[0]
 
 
@@ -264,5 +264,5 @@ def test_emptying_needs_the_csrf_token(
     client: FlaskClient, alice: User, panel: Panel, session: scoped_session[Session]
 ):
     capture(session, panel)
-    assert log_in(client, alice).post("/p/empleo/practica/vaciar").status_code == 400
+    assert log_in(client, alice).post("/p/empleo/practice/clear").status_code == 400
     assert count(session) == 1

@@ -24,8 +24,10 @@ from app.secrets import unseal
 from app.web.relays.sentences import probe_sentence
 from app.web.settings.sentences import panel_sentence
 from dns_tools.dkim import KeyCheck, KeyStatus
+from dns_tools.presence import Presence, PresenceCheck
 from tests import factories
 from tests.fixtures.app import log_in
+from tests.fixtures.laws import arrange
 from tests.pages import FreshClient, submit
 from tests.unit.test_dkim_records import server as name_server  # noqa: F401
 
@@ -393,6 +395,7 @@ def test_a_domain_that_is_needed_is_not_removed(client, session, settings, alice
     answer = submit(client, f"/p/empleo/domains/{row.id}/delete", follow_redirects=True)
     assert "lo necesitan campañas programadas" in answer.text
     assert "Mañana" in answer.text
+    arrange(session)
     campaign.status = CampaignStatus.DRAFT
     session.commit()
     submit(client, f"/p/empleo/domains/{row.id}/delete")
@@ -410,6 +413,54 @@ def test_checking_asks_the_dns(client, app, session, settings, alice, panel, nam
     assert "Todavía no está en el DNS" in submit(client, f"/p/empleo/domains/{row.id}/check").text
     name_server.zone = {f"{row.dkim_keys[0].selector}._domainkey.{row.domain}": [PAIR.public_record]}
     assert "Publicada y correcta" in submit(client, f"/p/empleo/domains/{row.id}/check").text
+    session.expire_all()
+    assert row.dkim_keys[0].is_published
+    checked_at = row.dkim_keys[0].checked_at
+    app.extensions["settings"] = replace(settings, dns_servers="127.0.0.1:1")
+    assert "no respondieron" in submit(client, f"/p/empleo/domains/{row.id}/check").text
+    session.expire_all()
+    assert row.dkim_keys[0].is_published, "silent name servers say nothing about a record"
+    assert row.dkim_keys[0].checked_at == checked_at
+    name_server.zone = {}
+    app.extensions["settings"] = replace(settings, dns_servers=f"127.0.0.1:{port}")
+    submit(client, f"/p/empleo/domains/{row.id}/check")
+    session.expire_all()
+    assert not row.dkim_keys[0].is_published
+
+
+def test_list_of_domains_shows_what_the_last_check_found(client, app, session, settings, alice, panel, name_server):  # noqa: F811
+    from dataclasses import replace
+
+    port = name_server.server_address[1]
+    app.extensions["settings"] = replace(settings, dns_servers=f"127.0.0.1:{port}")
+    row = domains.add_domain(session, settings, panel.id, "boletin.example.gob.pe")
+    log_in(client, alice)
+    assert "Sin comprobar" in client.get("/p/empleo/domains").text
+    name_server.zone = {
+        f"{row.dkim_keys[0].selector}._domainkey.{row.domain}": ["v=DKIM1; p="],
+        row.return_path_domain: ["v=spf1 mx", "v=spf1 a"],
+        f"_dmarc.{row.domain}": ["v=DMARC1; p=none"],
+    }
+    page = submit(client, f"/p/empleo/domains/{row.id}/check").text
+    assert "v=DMARC1; p=none" in page and "Hay más de uno" in page
+    text = client.get("/p/empleo/domains").text
+    for state in ("DKIM: con problemas", "MX: falta", "SPF: con problemas", "DMARC: publicado", "Comprobado hace"):
+        assert state in text
+    assert "DMARC: publicado" in client.get(f"/p/empleo/domains/{row.id}").text
+    submit(client, f"/p/empleo/domains/{row.id}", {"return_path_domain": "vuelta.example.gob.pe"})
+    assert "Sin comprobar" in client.get("/p/empleo/domains").text
+
+
+@pytest.mark.parametrize("state", [*KeyStatus, *Presence])
+@pytest.mark.parametrize("code", ["dkim", "return_path_mx", "return_path_spf", "dmarc"])
+def test_every_state_of_a_record_has_a_word(app, code, state):
+    from app.web.domains.sentences import presence_sentence, record_state
+
+    with app.test_request_context():
+        name, word, colour, icon = record_state(code, state)
+        assert name and word and colour and icon
+        if isinstance(state, Presence):
+            assert presence_sentence(PresenceCheck(status=state, name="x"))
 
 
 @pytest.mark.parametrize("status", list(KeyStatus))
@@ -633,3 +684,17 @@ def test_deactivating_ends_the_sessions_and_can_be_undone(app, client, session, 
     submit(client, f"/users/{alice.id}/activate")
     session.expire_all()
     assert alice.is_active
+
+
+def test_account_without_any_panel_is_warned_of_until_it_has_one(client, session, admin, alice, panel):
+    log_in(client, admin)
+    warning = "no tiene acceso a ninguna plataforma"
+    url = f"/users/{alice.id}"
+    assert warning not in client.get(url).text
+    assert warning in submit(client, url, {"name": "Alicia", "locale": "es"}, follow_redirects=True).text
+    assert warning in client.get(url).text
+    form = {"name": "Alicia", "locale": "es", f"role-{panel.id}": "viewer"}
+    assert warning not in submit(client, url, form, follow_redirects=True).text
+    assert warning not in client.get(url).text
+    form = {"email": "sola@example.pe", "name": "Sola", "locale": "es"}
+    assert warning in submit(client, "/users/new", form).text

@@ -1,13 +1,15 @@
 """The look in Chromium: accessible and without sideways scrolling on a phone and on a desk, by mouse and by keyboard."""
 
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from werkzeug.serving import make_server
 
 from app.flow import accounts, domains
-from app.models import CampaignStatus, Panel, PanelMode, Relay, RelaySecurity
+from app.models import CampaignStatus, Panel, PanelMode, Relay, RelaySecurity, SendingDomain
 from tests import factories
 from tests.factories import PASSWORD
 from tests.pages import FreshClient
@@ -121,6 +123,36 @@ def test_the_menu_opens_on_a_phone_and_the_panel_stays_in_sight(page, installati
     assert page.get_by_text("Práctica", exact=True).first.is_visible()
     box = page.locator(".panel-bar").bounding_box()
     assert box["y"] >= 0
+
+
+def test_the_practice_banner_breaks_its_lines_on_a_phone_instead_of_scrolling(page, installation):
+    enter(page, "alice@example.pe")
+    page.set_viewport_size({"width": 360, "height": 760})
+    page.goto("/p/empleo/")
+    banner = page.locator(".practice-banner")
+    assert banner.evaluate(
+        "e => [e, ...e.querySelectorAll('*')].every(one => one.scrollWidth <= one.clientWidth || !one.clientWidth)"
+    )
+    box = banner.bounding_box()
+    assert (box["x"], box["width"]) == (0, 360)
+    link = banner.get_by_role("link").bounding_box()
+    assert link["x"] >= 0 and link["x"] + link["width"] <= 360
+
+
+def test_domains_and_their_last_check_fit_and_are_accessible(page, session, installation):
+    for row in session.scalars(select(SendingDomain)):
+        row.dns_states = {
+            "dkim": "matches",
+            "return_path_mx": "missing",
+            "return_path_spf": "several",
+            "dmarc": "unreachable",
+        }
+        row.dns_checked_at = datetime.now(UTC)
+    session.commit()
+    enter(page)
+    paths = ["/p/empleo/domains", "/p/empleo/domains/1"]
+    assert {path: faults for path in paths if (faults := look(page, path))} == {}
+    assert page.get_by_text("MX: falta").is_visible()
 
 
 def test_the_keyboard_reaches_the_content_first(page, installation):

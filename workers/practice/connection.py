@@ -71,7 +71,7 @@ class PracticeConnection(SMTP):
     @property
     def _input(self) -> bytearray:
         """What the client has sent and nobody has read yet."""
-        return cast(Any, self._reader)._buffer  # type: ignore[no-any-return]
+        return cast(Any, self._reader)._buffer  # type: ignore[no-any-return]  # private
 
     def _create_envelope(self) -> PracticeEnvelope:
         return PracticeEnvelope()

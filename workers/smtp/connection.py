@@ -16,6 +16,7 @@ from enum import Enum, auto
 
 from app.flow.submission import Answer, AnswerKind, OutgoingMessage
 from app.mail.replies import Stage
+from app.models import OwnReply, coded
 
 MAX_REPLY_BYTES = 64 * 1024
 CLOSING = 421
@@ -101,6 +102,14 @@ class SmtpConnection:
         return self._current is None and self._next is None
 
     @property
+    def owes_verdict(self) -> bool:
+        """Whether the relay has the whole content of a message and has not answered yet."""
+        return self._current is not None and self._has_whole(self._current)
+
+    def _has_whole(self, transaction: Transaction) -> bool:
+        return transaction.final_dot_at is not None and self._written >= transaction.final_dot_at
+
+    @property
     def wants_write(self) -> bool:
         return bool(self._out)
 
@@ -124,7 +133,7 @@ class SmtpConnection:
             except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
                 return
             except OSError as error:
-                raise ConnectionLost(f"connection lost while writing: {error}") from error
+                raise ConnectionLost(coded(OwnReply.CONNECTION_BROKE, error)) from error
             self._written += sent
             if sent == len(self._out[0]):
                 self._out.popleft()
@@ -139,7 +148,7 @@ class SmtpConnection:
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 break
             except OSError as error:
-                raise ConnectionLost(f"connection lost while reading: {error}") from error
+                raise ConnectionLost(coded(OwnReply.CONNECTION_BROKE, error)) from error
             if not received:
                 closed = True
                 break
@@ -148,14 +157,14 @@ class SmtpConnection:
                 break
         self._read_replies()
         if closed:
-            raise ConnectionLost("the relay closed the connection")
+            raise ConnectionLost(coded(OwnReply.RELAY_CLOSED))
         if len(self._in) > MAX_REPLY_BYTES:
-            raise ConnectionLost("the relay's answer is longer than 64 kB")
+            raise ConnectionLost(coded(OwnReply.ANSWER_TOO_LONG))
 
     def check_silence(self, now: float) -> None:
         """Raises where an answer has been owed for longer than the time-out."""
         if (self._owed or self._out) and now - self._heard_at > self.timeout_seconds:
-            raise ConnectionLost(f"no answer from the relay for {self.timeout_seconds:.0f} s")
+            raise ConnectionLost(coded(OwnReply.RELAY_SILENT, f"{self.timeout_seconds:.0f}"))
 
     def abandon(self, lost: ConnectionLost) -> tuple[list[Answer], list[tuple[OutgoingMessage, bool]]]:
         """After a loss: answers for messages that nobody can know about, and the messages that were provably not sent,
@@ -166,10 +175,9 @@ class SmtpConnection:
         for transaction in (self._current, self._next):
             if transaction is None:
                 continue
-            dot = transaction.final_dot_at
             if transaction.refusal is not None:
                 answers.append(refused(transaction.message, transaction.refusal))
-            elif dot is not None and self._written >= dot:
+            elif self._has_whole(transaction):
                 answers.append(
                     Answer(
                         seq=transaction.message.seq,
@@ -232,7 +240,7 @@ class SmtpConnection:
             if code == CLOSING and not self._owed:
                 raise ConnectionLost(f"421 {text}", code=CLOSING)
             if not self._owed:
-                raise ConnectionLost(f"unexpected answer: {code} {text}")
+                raise ConnectionLost(coded(OwnReply.NOT_SMTP, f"{code} {text}"))
             step, transaction = self._owed.popleft()
             self._on_reply(step, transaction, code, text)
 
@@ -243,7 +251,7 @@ class SmtpConnection:
             line = bytes(self._in[start:end]).rstrip(b"\r")
             start = end + 1
             if not (line[:3].isdigit() and line[3:4] in (b"", b" ", b"-")):
-                raise ConnectionLost(f"not an SMTP answer: {line[:80]!r}")
+                raise ConnectionLost(coded(OwnReply.NOT_SMTP, line[:80].decode("utf-8", "replace")))
             lines.append(line[4:].decode("utf-8", "replace"))
             if line[3:4] != b"-":
                 del self._in[:start]

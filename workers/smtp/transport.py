@@ -3,6 +3,10 @@
 Messages are rendered only when a connection wants one, while the relay works on the one before. A message that was
 provably not sent when its connection went away goes to another connection, twice at most; then it counts as refused for
 now, so that a message which kills connections can't keep the relay busy. Each message taken is answered exactly once.
+
+When the lease ends, no further byte is written, but answers to content that was handed over whole are still heard for a
+moment: each of them is recorded under the claim's number as what it is instead of as unknown. What is in the middle of its
+content is cut off, and a relay drops that.
 """
 
 import selectors
@@ -14,6 +18,7 @@ from app.flow.relays import RelayEndpoint
 from app.flow.submission import Answer, AnswerKind, Lease, OutgoingMessage
 from app.logs import get_logger
 from app.mail.replies import Stage
+from app.models import OwnReply, coded
 from workers.smtp.connecting import RelayUnavailable
 from workers.smtp.connection import CLOSING, ConnectionLost, SmtpConnection
 from workers.smtp.pool import ConnectionPool
@@ -22,6 +27,8 @@ log = get_logger(__name__)
 
 TRIES_PER_MESSAGE = 3
 TICK_SECONDS = 1.0
+HEAR_OUT_SECONDS = 1.5
+"""How long answers are still heard after the lease has ended."""
 
 
 class SmtpTransport:
@@ -87,7 +94,7 @@ class _Run:
             if connection is None:
                 self._again.appendleft(message)
                 break
-            self._guarded(connection, lambda c=connection, m=message: self._begin(c, m))  # type: ignore[misc]
+            self._guarded(connection, lambda c=connection, m=message: self._begin(c, m))  # type: ignore[misc]  # mypy knows no defaults there
         if self._unavailable is not None and not self._connections:
             self._give_up()
             return False
@@ -141,9 +148,7 @@ class _Run:
             self._guarded(connection, work)
 
     def _flush(self, connection: SmtpConnection) -> None:
-        if connection.wants_write:
-            if not self._lease.holds():
-                raise ConnectionLost("the lease of this batch ended", relay_failed=False)
+        if connection.wants_write and self._lease.holds():
             connection.on_writable()
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.wants_write else 0)
         if self._selector.get_key(connection.sock).events != wanted:
@@ -152,7 +157,7 @@ class _Run:
     def _watch(self) -> None:
         now = time.monotonic()
         for connection in list(self._connections):
-            self._guarded(connection, lambda c=connection: c.check_silence(now))  # type: ignore[misc]
+            self._guarded(connection, lambda c=connection: c.check_silence(now))  # type: ignore[misc]  # mypy knows no defaults there
 
     def _guarded(self, connection: SmtpConnection, work: Callable[[], None]) -> None:
         """Run ``work``; on a lost connection its messages are answered or go to another one."""
@@ -212,7 +217,19 @@ class _Run:
             message = self._again.popleft() if self._again else None
 
     def _stop_for_lost_lease(self) -> None:
-        lost = ConnectionLost("the lease of this batch ended", relay_failed=False)
+        lost = ConnectionLost(coded(OwnReply.LEASE_ENDED), relay_failed=False)
+        self._hear_out()
         for connection in list(self._connections):
             self._drop(connection)
-            self._answers += connection.abandon(lost)[0]
+            if connection.is_idle:
+                connection.quit()
+            else:
+                self._answers += connection.abandon(lost)[0]
+
+    def _hear_out(self) -> None:
+        for connection in self._connections:
+            self._selector.modify(connection.sock, selectors.EVENT_READ, connection)
+        until = time.monotonic() + HEAR_OUT_SECONDS
+        while any(c.owes_verdict for c in self._connections) and (left := until - time.monotonic()) > 0:
+            for key, _mask in self._selector.select(left):
+                self._guarded(key.data, key.data.on_readable)

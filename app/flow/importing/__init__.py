@@ -2,7 +2,7 @@
 
  1. ``store``     the upload goes to disk as it comes in, under a random name
  2. ``sniff``     encoding, delimiter, header and samples (``encodings``: how the bytes are read)
- 3. ``guess``     what each column probably is; the person corrects it
+ 3. ``guess``     what each column probably is; the person corrects it (``mapping``: what they said)
  4. ``read``      the file as rows with line numbers; what can't be read ends here, with line and column
  5. ``check``     a row as address, name and fields, or the first reason why not
  6. ``stage``     checked rows by COPY into a temporary table
@@ -12,6 +12,8 @@
     ``planning``  how PostgreSQL goes about 7 and 8
     ``problems``  why a whole file is refused; why a row is
     ``review``    what people see of it: outcomes, rejects
+    ``retention`` what is kept of people, and for how long
 
-``app.flow.imports`` puts them together; nothing else calls this package, but for ``problems``.
+``app.flow.imports`` puts 4 to 8 together; pages and commands call 1 to 3, ``review`` and ``problems`` themselves, and
+``retention`` serves when somebody is erased.
 """

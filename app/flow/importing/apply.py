@@ -3,7 +3,7 @@
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from app.flow.importing.guess import FIELD_PREFIX
+from app.flow.importing.guess import FIELD_PREFIX, folded
 from app.flow.importing.planning import prepare_bulk, renew_statistics
 from app.flow.importing.problems import FileProblem, ImportProblem
 from app.flow.sessions import AnySession, rows_changed
@@ -77,18 +77,22 @@ def _target_list(session: AnySession, job: Import) -> int:
 
 
 def _make_fields(session: AnySession, job: Import) -> None:
-    """Fields of the mapping that do not exist yet, named as their column, behind the panel's others."""
+    """Fields of the mapping that do not exist yet, named as their column, behind the panel's others. Where somebody made
+    one of that name meanwhile, the key tells them apart."""
     position = session.scalar(
         text("SELECT COALESCE(max(position), 0) FROM custom_field WHERE panel_id = :panel_id"),
         {"panel_id": job.panel_id},
     )
+    labels = session.scalars(select(CustomField.label).where(CustomField.panel_id == job.panel_id))
+    taken = {folded(label) for label in labels}
     wanted = [(int(index), target) for index, target in job.mapping.items() if target.startswith(FIELD_PREFIX)]
     for offset, (index, target) in enumerate(sorted(wanted), start=1):
         key = target.removeprefix(FIELD_PREFIX)
+        label = job.header[index][:100] or key
         field = insert(CustomField).values(
             panel_id=job.panel_id,
             key=key,
-            label=job.header[index][:100] or key,
+            label=label if folded(label) not in taken else f"{label[:58]} ({key})",
             type=FieldType.TEXT,
             position=(position or 0) + offset,
         )

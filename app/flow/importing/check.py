@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from app.flow.field_values import MAX_VALUE_CHARACTERS, FieldValue, UnreadableValue, read_value
+from app.flow.formulas import undefused
 from app.flow.importing.guess import EMAIL, FIELD_PREFIX, NAME
 from app.flow.importing.problems import EMAIL_PREFIX, RowProblem
 from app.flow.importing.read import Row
@@ -60,6 +61,8 @@ class RowChecker:
 
     def check(self, row: Row) -> Checked | Rejected | None:
         """None for a row whose cells are all blank: spreadsheets write them below their tables."""
+        if "'" in "".join(row.cells):
+            row = Row(row.line, [undefused(cell) for cell in row.cells])
         line, cells = row
         try:
             if len(cells) != self._columns:

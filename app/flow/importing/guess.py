@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from app.flow.importing.sniff import Sniffed
 from app.mail.addresses import Address, parse_address
+from app.mail.merge_language import TAKEN_KEYS
 from app.models import CustomField
 
 EMAIL, NAME, SKIP = "email", "name", "skip"
 FIELD_PREFIX = "field:"
-RESERVED_KEYS = frozenset({"email", "nombre", "enlace_baja"})
-"""What templates call the address, the name and the unsubscribe link; no custom field may take these."""
 MAX_KEY_LENGTH = 40
 
 EMAIL_HEADERS = re.compile(r"(correos?|e_?mails?|mails?)(_|$)|_(correo|e_?mail|mail)(_|$)")
@@ -22,6 +21,19 @@ NAME_HEADERS = (
 )
 ROW_NUMBER_HEADERS = frozenset({"n", "no", "nro", "num", "numero", "item", "orden", "fila", "id"})
 """Columns that count the rows of a spreadsheet say nothing about a person."""
+ABOUT_REJECTS = frozenset(
+    {
+        "fila_rechazada",
+        "columna_rechazada",
+        "motivo_del_rechazo",
+        "rejected_row",
+        "rejected_column",
+        "reason_for_rejection",
+    }
+)
+"""Columns that our file of rejected rows puts in front of the person's own, in all languages; when it comes back
+mended they are nobody's data."""
+NOBODYS = ROW_NUMBER_HEADERS | ABOUT_REJECTS
 MOST = 0.5
 
 
@@ -36,7 +48,7 @@ def propose_key(header: str, column: int, taken: Iterable[str]) -> str:
     stem = folded(header)[:MAX_KEY_LENGTH].strip("_") or f"columna_{column}"
     if not stem[0].isalpha():
         stem = f"campo_{stem}"[:MAX_KEY_LENGTH]
-    refused = RESERVED_KEYS.union(taken)
+    refused = TAKEN_KEYS.union(taken)
     key, number = stem, 2
     while key in refused:
         key = f"{stem[: MAX_KEY_LENGTH - 1 - len(str(number))]}_{number}"
@@ -58,7 +70,7 @@ def guess_mapping(sniffed: Sniffed, fields: Sequence[CustomField]) -> dict[str, 
             target = EMAIL
         elif index == name:
             target = NAME
-        elif not header or not any(columns[index]) or (names[index] in ROW_NUMBER_HEADERS - known.keys()):
+        elif not header or not any(columns[index]) or names[index] in NOBODYS - known.keys():
             target = SKIP
         else:
             key = known.pop(names[index], None) or propose_key(header, index + 1, taken)

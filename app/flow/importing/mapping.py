@@ -1,19 +1,18 @@
 """What a person said the columns are, and where the people go: checked before a worker begins."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from sqlalchemy import select
 
-from app.flow.importing.guess import EMAIL, FIELD_PREFIX, NAME, RESERVED_KEYS, SKIP
+from app.flow.importing.guess import EMAIL, FIELD_PREFIX, NAME, SKIP, folded, propose_key
 from app.flow.importing.problems import FileProblem, ImportProblem
 from app.flow.sessions import AnySession
+from app.mail.merge_language import FIELD_KEY, TAKEN_KEYS
 from app.models import MailingList
 
-FIELD_KEY = re.compile(r"[a-z][a-z0-9_]{0,39}$")
-"""As the database has it."""
 MAX_LIST_NAME = 100
 TARGET_WORDS = {
     **dict.fromkeys(("email", "correo"), EMAIL),
@@ -27,10 +26,24 @@ ONCE = {
 }
 
 
+NEW_FIELD = "new"
+"""In a command: ``new`` (its key made of the header) or ``new:<key>``."""
+MOST_NAMED = 10
+
+
 @dataclass(frozen=True)
 class Guessed:
     header: list[str]
     mapping: dict[str, str]
+    fields: dict[str, str]
+    """Labels of the panel's fields by key."""
+
+    def new_columns(self) -> list[int]:
+        """Columns for which a field would be made."""
+        return [int(index) for index, target in self.mapping.items() if self._is_new(target)]
+
+    def _is_new(self, target: str) -> bool:
+        return target.startswith(FIELD_PREFIX) and target.removeprefix(FIELD_PREFIX) not in self.fields
 
 
 def check_mapping(mapping: Mapping[str, str], *, columns: int) -> dict[str, str]:
@@ -54,10 +67,26 @@ def check_mapping(mapping: Mapping[str, str], *, columns: int) -> dict[str, str]
     return checked
 
 
-def mapping_by_header(guessed: Guessed, told: Sequence[str]) -> dict[str, str]:
-    """The guess, corrected by what a command says (``"Correo=email"``; a column by its header or number). Raises
-    ``unknown_column`` and ``unknown_field``."""
+def check_new_fields(mapping: Mapping[str, str], header: Sequence[str], fields: Mapping[str, str]) -> None:
+    """No new field may look like one that is there (``fields``: labels by key). Raises ``field_exists``."""
+    labels = {folded(label): label for label in fields.values()}
+    for index, target in mapping.items():
+        key = target.removeprefix(FIELD_PREFIX)
+        if not target.startswith(FIELD_PREFIX) or key in fields:
+            continue
+        label = header[int(index)] or key
+        if folded(label) in labels:
+            raise ImportProblem(FileProblem.FIELD_EXISTS, label=labels[folded(label)], column=int(index) + 1)
+        labels[folded(label)] = label
+
+
+def mapping_by_header(guessed: Guessed, told: Sequence[str], *, new_fields: bool = False) -> dict[str, str]:
+    """The guess, corrected by what a command says (``"Correo=email"``; a column by its header or number). Nobody looks at
+    it before it is used, so a column without a field is left out unless ``new_fields`` says so. Raises
+    ``unknown_column``, ``unknown_field`` and ``field_exists``."""
     mapping = dict(guessed.mapping)
+    if not new_fields:
+        mapping.update({str(index): SKIP for index in guessed.new_columns()})
     names = {name.casefold(): str(index) for index, name in enumerate(guessed.header) if name}
     names.update(
         {str(number): str(number - 1) for number in range(1, len(guessed.header) + 1) if str(number) not in names}
@@ -67,18 +96,39 @@ def mapping_by_header(guessed: Guessed, told: Sequence[str]) -> dict[str, str]:
         index = names.get(header.casefold())
         if index is None:
             raise ImportProblem(FileProblem.UNKNOWN_COLUMN, header=header[:60])
-        target = TARGET_WORDS.get(word.casefold(), FIELD_PREFIX + word)
+        target = _told_target(guessed, word, int(index))
         # What is told takes the place of what was guessed for another column.
         mapping.update({other: SKIP for other, guess in mapping.items() if guess == target})
         mapping[index] = target
     return mapping
 
 
+def _told_target(guessed: Guessed, word: str, index: int) -> str:
+    kind, _, key = word.partition(":")
+    if word.casefold() in TARGET_WORDS:
+        return TARGET_WORDS[word.casefold()]
+    if kind.casefold() == NEW_FIELD:
+        key = key.strip() or propose_key(guessed.header[index], index + 1, guessed.fields)
+        if key in guessed.fields:
+            raise ImportProblem(FileProblem.FIELD_EXISTS, label=guessed.fields[key], column=index + 1)
+        return FIELD_PREFIX + key
+    known = {folded(name): key for key, label in guessed.fields.items() for name in (label, key)}
+    if folded(word) not in known:
+        raise ImportProblem(FileProblem.UNKNOWN_FIELD, key=word[:60], known=_nearest(word, guessed.fields))
+    return FIELD_PREFIX + known[folded(word)]
+
+
+def _nearest(word: str, keys: Iterable[str]) -> str:
+    """What may have been meant; all there is, where nothing comes near."""
+    targets = ["email", "nombre", "skip", *keys]
+    return ", ".join(get_close_matches(folded(word), targets, n=3) or targets[:MOST_NAMED])
+
+
 def _check_target_name(target: str, column: int) -> None:
     if target in ONCE:
         return
     key = target.removeprefix(FIELD_PREFIX)
-    if not target.startswith(FIELD_PREFIX) or not FIELD_KEY.match(key) or key in RESERVED_KEYS:
+    if not target.startswith(FIELD_PREFIX) or not FIELD_KEY.match(key) or key in TAKEN_KEYS:
         raise ImportProblem(FileProblem.BAD_FIELD_KEY, key=key[:60], column=column)
 
 

@@ -4,6 +4,8 @@ import json
 from enum import StrEnum
 from typing import Any
 
+from app.flow.problem import Problem
+
 
 class FileProblem(StrEnum):
     """Nothing of the file is imported."""
@@ -26,7 +28,8 @@ class FileProblem(StrEnum):
     FIELD_TWICE = "field_twice"  # key, column, first_column
     BAD_FIELD_KEY = "bad_field_key"  # key, column
     UNKNOWN_COLUMN = "unknown_column"  # header (commands name columns by header)
-    UNKNOWN_FIELD = "unknown_field"  # key, column
+    UNKNOWN_FIELD = "unknown_field"  # key, known (what there is)
+    FIELD_EXISTS = "field_exists"  # label, column: a new field would be named as this one
     NO_LIST = "no_list"
     LIST_NAME_TOO_LONG = "list_name_too_long"
     LIST_ARCHIVED = "list_archived"  # name
@@ -54,13 +57,13 @@ DUPLICATE_PREFIX = "duplicate:"
 """Followed by the line that counts."""
 
 
-class ImportProblem(Exception):
+class ImportProblem(Problem):
     """The file can't be imported, or the import can't do that now. ``details`` hold what the sentence needs."""
 
+    code: FileProblem
+
     def __init__(self, code: FileProblem, **details: Any) -> None:
-        super().__init__(f"{code}: {details}" if details else code.value)
-        self.code = code
-        self.details = details
+        super().__init__(code, **details)
 
     def to_json(self) -> str:
         """As it is kept in ``Import.error``."""

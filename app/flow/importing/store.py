@@ -55,6 +55,16 @@ def discard(settings: Settings, stored_path: str) -> None:
     path_of(settings, stored_path).unlink(missing_ok=True)
 
 
+def sweep(settings: Settings, *, needed: frozenset[str]) -> None:
+    """Files that no import needs any more: a kill came between its end and :func:`discard`, or somebody never went on
+    with it. A young file may belong to an import that is being made."""
+    oldest = time.time() - ABANDONED_AFTER_SECONDS
+    _sweep(settings.upload_dir)
+    for file in settings.upload_dir.glob("*.csv"):
+        if file.name not in needed:
+            _remove_older(file, oldest)
+
+
 def _copy(source: BinaryIO, target: BinaryIO, limit: int) -> None:
     written = 0
     while block := source.read(BLOCK_BYTES):
@@ -67,8 +77,12 @@ def _copy(source: BinaryIO, target: BinaryIO, limit: int) -> None:
 def _sweep(directory: Path) -> None:
     oldest = time.time() - ABANDONED_AFTER_SECONDS
     for part in directory.glob("*.part"):
-        try:
-            if part.stat().st_mtime < oldest:
-                part.unlink()
-        except FileNotFoundError:
-            continue  # Another upload swept it.
+        _remove_older(part, oldest)
+
+
+def _remove_older(file: Path, oldest: float) -> None:
+    try:
+        if file.stat().st_mtime < oldest:
+            file.unlink()
+    except FileNotFoundError:
+        return  # Another process swept it.

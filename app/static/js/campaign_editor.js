@@ -47,14 +47,22 @@
     poster.submit();
   };
   const subjectShown = form.querySelector("[data-subject-preview]");
-  const showSubject = () => { subjectShown.textContent = form.elements.subject.value; };
+  const showSubject = async () => {
+    const written = form.elements.subject.value;
+    const body = new FormData(poster);
+    body.delete("html");
+    body.append("subject", written);
+    const answer = await fetch(subjectShown.dataset.url, { method: "POST", body });
+    if (form.elements.subject.value === written) subjectShown.textContent = answer.ok ? await answer.text() : written;
+  };
 
-  // Size, in bytes of UTF-8 as it will be stored.
+  // Size, in bytes of UTF-8 as it will be stored; its number as the page's language writes it.
+  const tenths = new Intl.NumberFormat(document.documentElement.lang, { minimumFractionDigits: 1, maximumFractionDigits: 1, useGrouping: "always" });
   const size = form.querySelector("[data-size]");
   const clipped = form.querySelector("[data-clipped]");
   const showSize = () => {
     const bytes = new TextEncoder().encode(source.value).length;
-    size.textContent = `${size.dataset.words}: ${(bytes / 1000).toFixed(1)} kB`;
+    size.textContent = `${size.dataset.words}: ${tenths.format(bytes / 1000)} kB`;
     clipped.hidden = bytes <= Number(source.dataset.clippedAt);
   };
 
@@ -73,7 +81,7 @@
   let timer;
   const later = () => {
     window.clearTimeout(timer);
-    timer = window.setTimeout(() => { showPreview(); showText(); }, 500);
+    timer = window.setTimeout(() => { showPreview(); showSubject(); showText(); }, 500);
   };
 
   // Leaving with unsaved changes asks first.
@@ -90,9 +98,8 @@
 
   form.addEventListener("input", (event) => {
     mark.hidden = !changed();
-    showSubject();
     if (event.target === source) showSize();
-    if (event.target === source || event.target.name === "list_ids") later();
+    if ([source, form.elements.subject].includes(event.target) || event.target.name === "list_ids") later();
   });
 
   // A problem that names its line leads there.
@@ -106,8 +113,8 @@
   }
 
   mark.hidden = !changed();
-  showSubject();
   showSize();
   showPreview();
+  showSubject();
   showText();
 })();

@@ -22,3 +22,9 @@ def account_sentence(code: str) -> str:
         "locale_unknown": _("Ese idioma no está disponible."),
     }
     return sentences[code]
+
+
+def no_access_sentence() -> str:
+    return _(
+        "Esta cuenta no tiene acceso a ninguna plataforma: quien entre con ella no verá nada. Elija un rol en al menos una."
+    )

@@ -4,6 +4,7 @@ writing      list, editor, live preview, duplicate, delete
 sending      preview with a real contact, proofs, review, schedule, pause, resume, cancel
 watching     live page, report, recipients, download
 forms        what people fill in;  sentences: what they read instead of codes
+statuses     what statuses are called;  causes: why a campaign paused itself, what the platform noted
 """
 
 from typing import Any
@@ -12,9 +13,9 @@ from flask import g
 
 from app.web.scope import panel_blueprint
 
-blueprint = panel_blueprint("campaigns", __name__, prefix="/campanas")
+blueprint = panel_blueprint("campaigns", __name__, prefix="/campaigns")
 
-from app.web.campaigns import plots, sending, sentences, watching, writing  # noqa: E402  # they hang their routes on it
+from app.web.campaigns import causes, plots, sending, sentences, statuses, watching, writing  # noqa: E402  # they hang their routes on it
 
 blueprint.add_app_template_filter(plots.plot_points)
 blueprint.add_app_template_filter(plots.plot_moment)
@@ -24,7 +25,7 @@ blueprint.add_app_template_filter(plots.rate)
 @blueprint.context_processor
 def words() -> dict[str, Any]:
     """For all templates of this area."""
-    return {"words": sentences, "panel": g.get("panel")}
+    return {"words": sentences, "statuses": statuses, "causes": causes, "panel": g.get("panel")}
 
 
 __all__ = ["blueprint", "sending", "watching", "writing"]

@@ -1,7 +1,9 @@
 """The campaign's form: what the flow refuses is shown beside the field it is about, and the author's text is kept."""
 
-from datetime import datetime
+import re
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
@@ -20,6 +22,8 @@ from wtforms.widgets import CheckboxInput, ListWidget
 from app.flow.campaign_content import CampaignContent, ContentProblem
 from app.models import Campaign, MailingList, SendingDomain
 from app.web.campaigns.sentences import content_sentence
+
+SEPARATORS = re.compile(r"[\s,;]+")
 
 
 class CampaignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
@@ -90,6 +94,12 @@ def form_values(campaign: Campaign) -> dict[str, Any]:
     }
 
 
+def next_hour(now: datetime, zone: str) -> datetime:
+    """What a schedule is offered first, in the zone's wall clock: a full hour, at least half an hour away."""
+    local = now.astimezone(ZoneInfo(zone)).replace(tzinfo=None) + timedelta(minutes=30)
+    return local.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+
+
 class ScheduleForm(FlaskForm):  # type: ignore[misc]
     at = DateTimeLocalField(_l("Fecha y hora"), format=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
@@ -97,3 +107,11 @@ class ScheduleForm(FlaskForm):  # type: ignore[misc]
 class ProofForm(FlaskForm):  # type: ignore[misc]
     addresses = StringField(_l("Enviar la prueba a"))
     contact_id = HiddenField()
+
+    def wanted(self) -> list[str]:
+        return [part for part in SEPARATORS.split(self.addresses.data or "") if part]
+
+    def contact(self) -> int | None:
+        """Whose values the proof shows."""
+        typed = self.contact_id.data or ""
+        return int(typed) if typed.isdecimal() and len(typed) < 19 else None

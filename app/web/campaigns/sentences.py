@@ -8,7 +8,8 @@ from flask_babel import gettext as _
 from app.flow.campaign_content import ContentProblem
 from app.flow.campaigns import CampaignProblem, ContentRefused, NotReady
 from app.flow.composing import CompositionProblem
-from app.models import CampaignStatus, DeliveryStatus, ProofStatus, SkipReason
+from app.models import CampaignStatus
+from app.web.campaigns.statuses import status_name
 
 
 class _Shown(dict[str, Any]):
@@ -47,7 +48,7 @@ def problem_sentence(problem: CampaignProblem | CompositionProblem) -> str:
     if isinstance(problem, NotReady):
         findings = finding_sentences()
         told = " ".join(fill(findings.get(f.code, f.code), f.details) for f in problem.blockers)
-        return f"{_('La campaña todavía no se puede enviar.')} {told}"
+        return _("La campaña todavía no se puede enviar.") + " " + told
     details = dict(problem.details)
     if "status" in details:
         details["status"] = status_name(CampaignStatus(details["status"])).lower()
@@ -71,6 +72,9 @@ def problem_sentences() -> dict[str, str]:
         "too_far": _("Elija una fecha dentro de los próximos dos años."),
         "time_skipped": _("Ese día los relojes se adelantan y esa hora no existe. Elija otra hora."),
         "time_missing": _("Elija la fecha y la hora del envío."),
+        "nothing_unconfirmed": _(
+            "No hay nada que decidir: ningún correo espera confirmación, o su relay todavía responde."
+        ),
         "no_address": _("Escriba al menos una dirección de correo."),
         "address_invalid": _("«%(address)s» no es una dirección de correo válida. %(why)s"),
         "address_suppressed": _(
@@ -96,6 +100,8 @@ def content_sentences() -> dict[str, str]:
         "list_unknown": _("Una de las listas elegidas ya no existe o está archivada. Elija otra."),
         "rate_out_of_range": _("Escriba un número de 1 en adelante, o deje el campo vacío para no limitar."),
         "too_deep": _("Hay demasiados niveles, uno dentro de otro (máximo %(limit)s)."),
+        "too_many_tags": _("Hay más de %(limit)s etiquetas entre llaves en esta parte; quite algunas."),
+        "too_many_branches": _("Hay más de %(limit)s condiciones («if», «elif») en esta parte; quite algunas."),
         "tag_too_long": _("Hay demasiado texto entre estas llaves; divídalo."),
         "unclosed_tag": _("«%(tag)s» se abre aquí y nunca se cierra."),
         "unclosed_if": _("A este «if» le falta su «endif»."),
@@ -146,6 +152,13 @@ def address_reasons() -> dict[str, str]:
 def composition_sentences() -> dict[str, str]:
     return {
         "content": _("El contenido no se puede convertir en un correo: %(detail)s"),
+        "too_large": _(
+            "El correo pasaría de %(detail)s bytes, más de lo que un correo debe tener. "
+            "Acorte el contenido o los datos de los campos."
+        ),
+        "address_suppressed": _(
+            "«%(detail)s» está en la lista de supresión: nunca se le escribe, ni siquiera en una prueba. Use otra dirección."
+        ),
         "no_sending_domain": _("Elija primero la dirección del remitente en uno de los dominios de la plataforma."),
         "no_dkim_key": _("El dominio %(detail)s no tiene una clave DKIM activa: cree una en Dominios."),
     }
@@ -160,6 +173,14 @@ def finding_sentences() -> dict[str, str]:
         "content_missing": _("El mensaje está vacío."),
         "content_broken": _("El contenido tiene un error que impide enviarlo: ábralo y guárdelo para ver cuál."),
         "dkim_missing": _("El dominio %(domain)s no tiene una clave DKIM activa: sin firma, los correos se rechazan."),
+        "dkim_unchecked": _(
+            "Nadie comprobó todavía que la clave DKIM de %(domain)s esté en el DNS: ábralo en Dominios y pulse "
+            "«Comprobar en el DNS»."
+        ),
+        "dkim_unpublished": _(
+            "La clave DKIM de %(domain)s no estaba en el DNS cuando se comprobó: publíquela como dice la página del "
+            "dominio y compruébela otra vez."
+        ),
         "lists_missing": _("No hay ninguna lista elegida."),
         "nobody": _("Nadie recibiría esta campaña: las listas no tienen personas suscritas."),
         "from_ready": _("El remitente %(address)s pertenece a la plataforma y firma con DKIM."),
@@ -174,145 +195,7 @@ def finding_sentences() -> dict[str, str]:
         "clipped": _(
             "El HTML es grande: Gmail recorta los mensajes de más de 102 kB y oculta el final, con el enlace de baja."
         ),
+        "starter_text": _("Queda texto de la plantilla inicial sin cambiar: %(texts)s."),
+        "example_links": _("Hay enlaces de ejemplo que no llevan a ninguna parte: %(urls)s."),
         "subject_long": _("El asunto tiene %(length)s caracteres: en un teléfono se verá cortado."),
     }
-
-
-def status_name(status: CampaignStatus) -> str:
-    names: dict[Any, str] = {
-        CampaignStatus.DRAFT: _("Borrador"),
-        CampaignStatus.IN_REVIEW: _("En revisión"),
-        CampaignStatus.SCHEDULED: _("Programada"),
-        CampaignStatus.PREPARING: _("Preparando"),
-        CampaignStatus.SENDING: _("Enviando"),
-        CampaignStatus.PAUSED: _("Pausada"),
-        CampaignStatus.FINISHED: _("Terminada"),
-        CampaignStatus.CANCELLED: _("Cancelada"),
-    }
-    return names[status]
-
-
-STATUS_COLOURS = {
-    CampaignStatus.DRAFT: "secondary",
-    CampaignStatus.IN_REVIEW: "purple",
-    CampaignStatus.SCHEDULED: "azure",
-    CampaignStatus.PREPARING: "blue",
-    CampaignStatus.SENDING: "blue",
-    CampaignStatus.PAUSED: "orange",
-    CampaignStatus.FINISHED: "green",
-    CampaignStatus.CANCELLED: "red",
-}
-
-
-def figure_names() -> dict[str, str]:
-    """The figures of the live page, and the filters of the recipients."""
-    return {
-        "waiting": _("Por enviar"),
-        "accepted": _("Aceptados"),
-        "deferred": _("Diferidos"),
-        "bounced": _("Rebotados"),
-        "failed": _("Fallidos"),
-        "skipped": _("Omitidos"),
-        "unknown": _("Sin confirmar"),
-    }
-
-
-def reaction_names() -> dict[str, str]:
-    return {"opened": _("Abrieron"), "clicked": _("Hicieron clic"), "left": _("Se dieron de baja")}
-
-
-def delivery_name(status: DeliveryStatus | str) -> str:
-    names: dict[Any, str] = {
-        DeliveryStatus.PLANNED: _("Por enviar"),
-        DeliveryStatus.SENDING: _("Enviando"),
-        DeliveryStatus.ACCEPTED: _("Aceptado"),
-        DeliveryStatus.DELIVERED: _("Entregado"),
-        DeliveryStatus.DEFERRED: _("Diferido"),
-        DeliveryStatus.BOUNCED: _("Rebotado"),
-        DeliveryStatus.FAILED: _("Fallido"),
-        DeliveryStatus.SKIPPED: _("Omitido"),
-        DeliveryStatus.UNKNOWN: _("Sin confirmar"),
-    }
-    return names[DeliveryStatus(status)]
-
-
-def delivery_meaning(status: DeliveryStatus | str) -> str:
-    names: dict[Any, str] = {
-        DeliveryStatus.PLANNED: _("Está en la audiencia y todavía no se intentó."),
-        DeliveryStatus.SENDING: _("Se está entregando al relay en este momento."),
-        DeliveryStatus.ACCEPTED: _("El relay lo aceptó y se encarga de entregarlo."),
-        DeliveryStatus.DELIVERED: _("El servidor del destinatario lo recibió."),
-        DeliveryStatus.DEFERRED: _("El relay pidió intentarlo más tarde; se reintenta solo."),
-        DeliveryStatus.BOUNCED: _("Fue rechazado definitivamente; no se vuelve a intentar."),
-        DeliveryStatus.FAILED: _("No se pudo enviar por una causa nuestra o del relay, no del destinatario."),
-        DeliveryStatus.SKIPPED: _("No se envió a propósito."),
-        DeliveryStatus.UNKNOWN: _(
-            "Una interrupción ocultó la respuesta; se averigua con el relay antes de reintentar."
-        ),
-    }
-    return names[DeliveryStatus(status)]
-
-
-DELIVERY_COLOURS = {
-    "planned": "secondary",
-    "sending": "blue",
-    "accepted": "green",
-    "delivered": "green",
-    "deferred": "yellow",
-    "bounced": "red",
-    "failed": "red",
-    "skipped": "secondary",
-    "unknown": "purple",
-}
-
-
-def skip_name(reason: SkipReason | str | None) -> str:
-    names: dict[str, str] = {
-        "unsubscribed": _("se dio de baja"),
-        "suppressed": _("está en la lista de supresión"),
-        "erased": _("su contacto se borró"),
-        "cancelled": _("la campaña se canceló antes"),
-    }
-    return names.get(str(reason or ""), "")
-
-
-def proof_name(status: ProofStatus) -> str:
-    names: dict[Any, str] = {
-        ProofStatus.QUEUED: _("En cola"),
-        ProofStatus.SENDING: _("Enviando"),
-        ProofStatus.ACCEPTED: _("Aceptada"),
-        ProofStatus.FAILED: _("Rechazada"),
-        ProofStatus.UNKNOWN: _("Sin confirmar"),
-    }
-    return names[status]
-
-
-PROOF_COLOURS = {
-    ProofStatus.QUEUED: "secondary",
-    ProofStatus.SENDING: "blue",
-    ProofStatus.ACCEPTED: "green",
-    ProofStatus.FAILED: "red",
-    ProofStatus.UNKNOWN: "purple",
-}
-
-
-def pause_reason(reason: str | None) -> tuple[str, str]:
-    """Why it stands still, and what to do; both empty where a person paused it."""
-    code, _colon, detail = (reason or "").partition(":")
-    shown = {"detail": detail}
-    if code == "relay_failures":
-        return (
-            fill(
-                _("Se pausó sola porque el relay falló muchas veces seguidas. Su última respuesta: «%(detail)s»."),
-                shown,
-            ),
-            _("Revise en Ajustes que el relay esté en marcha y acepte la conexión; después pulse «Reanudar»."),
-        )
-    if code == "cannot_compose":
-        problem, _colon, rest = detail.partition(":")
-        told = fill(composition_sentences().get(problem, detail), {"detail": rest})
-        return (
-            _("Se pausó sola porque el correo no se puede armar.") + " " + told,
-            _("Corrija la causa y pulse «Reanudar»; si es el contenido, cancele esta campaña y duplíquela."),
-        )
-    return "", ""

@@ -8,11 +8,13 @@ from flask_babel import format_datetime
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from app.current import current_settings
 from app.extensions import db
-from app.flow import campaigns, recipients, reports
+from app.flow import campaigns, recipients, reconciling, reports
 from app.models import Campaign, Delivery, SkipReason
 from app.web.campaigns import blueprint
-from app.web.campaigns.sentences import delivery_name, figure_names, reaction_names, skip_name
+from app.web.campaigns.causes import reply_words
+from app.web.campaigns.statuses import delivery_name, figure_names, reaction_names, skip_name
 from app.web.campaigns.writing import redirect_to
 from app.web.contacts.csv_answer import csv_answer
 from app.web.paging import page_by_key
@@ -28,7 +30,7 @@ def show(campaign_id: int) -> str | Response:
     return render_template("campaigns/show.html", campaign=campaign, **live_facts(campaign))
 
 
-@blueprint.get("/<int:campaign_id>/estado")
+@blueprint.get("/<int:campaign_id>/live")
 def live(campaign_id: int) -> str:
     """The moving part of the live page, fetched every two seconds."""
     campaign = get_or_404(Campaign, campaign_id)
@@ -44,16 +46,23 @@ def live_facts(campaign: Campaign) -> dict[str, Any]:
         "speed": reports.speed(db.session, campaign, current),
         "points": reports.progress(db.session, campaign.id),
         "reactions": reports.reactions(db.session, campaign),
+        "unconfirmed": unconfirmed(campaign, current),
         "now": datetime.now(UTC),
     }
 
 
-@blueprint.get("/<int:campaign_id>/informe")
+def unconfirmed(campaign: Campaign, current: reports.Counts) -> int:
+    """Deliveries that a person has to decide about."""
+    waiting = reconciling.waiting_for_a_person(db.session, [campaign.id]) if current.unknown else {}
+    return waiting.get(campaign.id, 0)
+
+
+@blueprint.get("/<int:campaign_id>/report")
 def report(campaign_id: int) -> str | Response:
     campaign = get_or_404(Campaign, campaign_id)
     if campaign.frozen_on is None:
         return redirect_to("show", campaign_id)
-    is_whole = request.args.get("completo") == "1"
+    is_whole = request.args.get("whole") == "1"
     return render_template(
         "campaigns/report.html",
         campaign=campaign,
@@ -67,7 +76,7 @@ def report(campaign_id: int) -> str | Response:
     )
 
 
-@blueprint.get("/<int:campaign_id>/informe/detalle")
+@blueprint.get("/<int:campaign_id>/report/detail")
 def report_detail(campaign_id: int) -> str:
     """What takes reading the whole ledger; fetched after the page stands."""
     campaign = get_or_404(Campaign, campaign_id)
@@ -76,15 +85,20 @@ def report_detail(campaign_id: int) -> str:
 
 def detail_facts(campaign: Campaign) -> dict[str, Any]:
     seconds, spans = reports.reactions_over_time(db.session, campaign)
-    return {"span_seconds": seconds, "spans": spans, "domains": reports.by_domain(db.session, campaign)}
+    return {
+        "span_seconds": seconds,
+        "spans": spans,
+        "domains": reports.by_domain(db.session, campaign),
+        "refusals": recipients.top_refusals(db.session, campaign),
+    }
 
 
-@blueprint.get("/<int:campaign_id>/destinatarios")
+@blueprint.get("/<int:campaign_id>/recipients")
 def people(campaign_id: int) -> str | Response:
     campaign = get_or_404(Campaign, campaign_id)
     if campaign.frozen_on is None:
         return redirect_to("show", campaign_id)
-    chosen, query = request.args.get("estado", ""), request.args.get("q", "")
+    chosen, query = request.args.get("status", ""), request.args.get("q", "")
     page = page_by_key(
         recipients.recipients(db.session, campaign, chosen=chosen, query=query),
         sorts={"seq": Delivery.seq},
@@ -101,19 +115,22 @@ def people(campaign_id: int) -> str | Response:
     )
 
 
-@blueprint.get("/<int:campaign_id>/destinatarios/<int:seq>")
+@blueprint.get("/<int:campaign_id>/recipients/<int:seq>")
 def person(campaign_id: int, seq: int) -> str:
     campaign = get_or_404(Campaign, campaign_id)
     found = recipients.recipient(db.session, campaign, seq)
     if found is None:
         abort(404)
-    return render_template("campaigns/recipient.html", campaign=campaign, person=found)
+    captured = recipients.captured_message(db.session, current_settings(), campaign, found.delivery)
+    return render_template(
+        "campaigns/recipient.html", campaign=campaign, person=found, captured=captured, now=datetime.now(UTC)
+    )
 
 
 # Download.
 
 
-@blueprint.get("/<int:campaign_id>/destinatarios.csv")
+@blueprint.get("/<int:campaign_id>/recipients.csv")
 def download(campaign_id: int) -> Response:
     """All recipients as a file for spreadsheets, streamed."""
     campaign = get_or_404(Campaign, campaign_id)
@@ -150,8 +167,8 @@ def csv_cells(row: Any) -> list[Any]:
     ]
     status = delivery_name(row.status)
     return [
-        row.seq, row.email, status, reason, row.attempts, *times, row.reply_code, row.reply_text, row.opens, row.clicks,
-        *reactions,
+        row.seq, row.email, status, reason, row.attempts, *times, row.reply_code, reply_words(row.reply_text),
+        row.opens, row.clicks, *reactions,
     ]  # fmt: skip
 
 

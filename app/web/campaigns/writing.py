@@ -1,22 +1,23 @@
 """List, editor, live preview, duplicate, delete."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from flask import flash, g, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
-from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from app.current import current_settings
 from app.extensions import db
-from app.flow import campaigns, lists, previews, reports
+from app.flow import campaigns, custom_fields, domains, lists, previews, reports
 from app.flow.campaign_content import CampaignContent, check_content, known_fields, normalised
 from app.flow.campaigns import CampaignProblem, ContentRefused
+from app.flow.composing import CompositionProblem
 from app.flow.review import CLIPPED_AT_BYTES
 from app.mail.html import check_links
 from app.mail.merge_language import EMAIL_FIELD, UNSUBSCRIBE_FIELD
-from app.models import Campaign, CampaignStatus, CustomField, Role, SendingDomain
+from app.models import Campaign, CampaignStatus, Role, SendingDomain
 from app.web.campaigns import blueprint
 from app.web.campaigns.forms import CampaignForm, form_values
 from app.web.campaigns.sentences import content_sentence, problem_sentence
@@ -41,20 +42,20 @@ def index() -> str:
         "campaigns/_table.html" if is_htmx() else "campaigns/index.html",
         page=page,
         counts=reports.counts_of(db.session, [row.id for row in page.rows]),
-        statuses=list(CampaignStatus),
+        choices=list(CampaignStatus),
         is_filtered=bool(status or query),
         is_running=any(row.status in RUNNING for row in page.rows),
     )
 
 
-@blueprint.route("/nueva", methods=["GET", "POST"])
+@blueprint.route("/new", methods=["GET", "POST"])
 @requires(Role.EDITOR)
 def new() -> str | Response:
     form = CampaignForm(html=STARTER.read_text(encoding="utf-8")) if request.method == "GET" else CampaignForm()
     return edit_form(form, None)
 
 
-@blueprint.route("/<int:campaign_id>/editar", methods=["GET", "POST"])
+@blueprint.route("/<int:campaign_id>/edit", methods=["GET", "POST"])
 @requires(Role.EDITOR)
 def edit(campaign_id: int) -> str | Response:
     campaign = get_or_404(Campaign, campaign_id)
@@ -67,7 +68,7 @@ def edit(campaign_id: int) -> str | Response:
 def edit_form(form: CampaignForm, campaign: Campaign | None) -> str | Response:
     """Show the form, or save what it holds and go on; what is refused is shown with the author's text."""
     content = form.content()
-    form.offer(sending_domains(), previews.choosable_lists(db.session, g.panel.id, chosen=content.list_ids))
+    form.offer(sending_domains(), lists.choices(db.session, g.panel.id, chosen=content.list_ids))
     if request.method == "POST" and form.validate() and (saved := save(form, campaign, content)) is not None:
         flash(_("Guardado."), "success")
         return redirect_to(next_step(), saved.id)
@@ -101,7 +102,7 @@ def render_editor(form: CampaignForm, campaign: Campaign | None) -> str:
         "campaigns/edit.html",
         form=form,
         campaign=campaign,
-        lists=previews.choosable_lists(db.session, g.panel.id, chosen=chosen),
+        lists=lists.choices(db.session, g.panel.id, chosen=chosen),
         domains=sending_domains(),
         fields=merge_fields(),
         notices=[] if form.errors else check_links(source),
@@ -109,32 +110,29 @@ def render_editor(form: CampaignForm, campaign: Campaign | None) -> str:
     )
 
 
-@blueprint.get("/listas")
+@blueprint.get("/list-sizes")
 @requires(Role.EDITOR)
 def list_sizes() -> str:
     """How many people each list reaches: counted after the editor stands, since that reads every subscription."""
-    rows = previews.choosable_lists(db.session, g.panel.id)
+    rows = lists.choices(db.session, g.panel.id)
     return render_template(
         "campaigns/_list_sizes.html", lists=rows, counts=lists.counts(db.session, [row.id for row in rows])
     )
 
 
 def sending_domains() -> list[SendingDomain]:
-    statement = select(SendingDomain).where(SendingDomain.panel_id == g.panel.id).order_by(SendingDomain.domain)
-    return list(db.session.scalars(statement))
+    return list(db.session.scalars(domains.domains(g.panel.id).order_by(SendingDomain.domain)))
 
 
 def merge_fields() -> list[tuple[str, str]]:
     """Key and label of everything the toolbar can insert, in a useful order."""
-    labels = dict(
-        db.session.execute(select(CustomField.key, CustomField.label).where(CustomField.panel_id == g.panel.id)).all()
-    )
+    labels = {field.key: field.label for field in custom_fields.of_panel(db.session, g.panel.id)}
     names, *custom = known_fields(db.session, g.panel.id)
     ends = [(UNSUBSCRIBE_FIELD, _("Enlace de baja"))]
     return [(names, _("Nombre")), (EMAIL_FIELD, _("Correo")), *((key, labels[key]) for key in custom), *ends]
 
 
-@blueprint.post("/vista-previa")
+@blueprint.post("/live-preview")
 @requires(Role.EDITOR)
 def live_preview() -> Response:
     """The HTML being written, with a real contact's values, for the frame beside the editor; problems in its place."""
@@ -144,7 +142,23 @@ def live_preview() -> Response:
         page = render_template("campaigns/_preview_problems.html", sentences=[content_sentence(p) for p in problems])
         return mail_response(page)
     contact = previews.contact_for_preview(db.session, g.panel.id, request.form.getlist("list_ids", int), None)
-    return mail_response(previews.preview_html(db.session, g.panel.id, content.html, contact))
+    try:
+        return mail_response(previews.preview_html(db.session, g.panel.id, content.html, contact))
+    except CompositionProblem as problem:
+        return mail_response(render_template("campaigns/_preview_problems.html", sentences=[problem_sentence(problem)]))
+
+
+@blueprint.post("/live-subject")
+@requires(Role.EDITOR)
+def live_subject() -> Response:
+    """The subject being written, with the values of the same contact; as it is written while it has a problem."""
+    content = normalised(CampaignContent(name="x", subject=request.form.get("subject", "")))
+    shown = content.subject
+    if not check_content(db.session, current_settings(), g.panel.id, content):
+        contact = previews.contact_for_preview(db.session, g.panel.id, request.form.getlist("list_ids", int), None)
+        with suppress(CompositionProblem):
+            shown = previews.preview_subject(db.session, g.panel.id, content.subject, contact)
+    return Response(shown, mimetype="text/plain")
 
 
 def mail_response(html: str) -> Response:
@@ -154,7 +168,7 @@ def mail_response(html: str) -> Response:
     return response
 
 
-@blueprint.post("/texto")
+@blueprint.post("/text-part")
 @requires(Role.EDITOR)
 def text_part() -> Response:
     """The text part that this HTML would get."""
@@ -164,7 +178,7 @@ def text_part() -> Response:
     return Response(previews.text_of(content.html), mimetype="text/plain")
 
 
-@blueprint.post("/<int:campaign_id>/duplicar")
+@blueprint.post("/<int:campaign_id>/duplicate")
 @requires(Role.EDITOR)
 def duplicate(campaign_id: int) -> Response:
     source = get_or_404(Campaign, campaign_id)
@@ -174,7 +188,7 @@ def duplicate(campaign_id: int) -> Response:
     return redirect_to("edit", copy.id)
 
 
-@blueprint.post("/<int:campaign_id>/eliminar")
+@blueprint.post("/<int:campaign_id>/delete")
 @requires(Role.EDITOR)
 def delete(campaign_id: int) -> Response:
     campaign = get_or_404(Campaign, campaign_id)

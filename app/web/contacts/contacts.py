@@ -3,14 +3,13 @@
 from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
-from sqlalchemy import func
 from werkzeug.wrappers import Response
 
 from app.extensions import db
 from app.flow import contacts as flow
-from app.flow import custom_fields, suppressions
-from app.flow.search import people_matching
+from app.flow import custom_fields, search, suppressions
 from app.models import Contact, Delivery, Role
+from app.web.campaigns import causes, statuses
 from app.web.contacts.forms import ContactForm, EraseForm, contact_form
 from app.web.contacts.wording import TEMPLATE_WORDS, address_problem
 from app.web.paging import page_by_key
@@ -24,15 +23,16 @@ blueprint.context_processor(lambda: TEMPLATE_WORDS)
 def index() -> str:
     statement = flow.of_panel(current_panel.id)
     wanted = request.args.get("q", "").strip()
+    are_many = False
     if wanted:
-        statement = statement.where(people_matching(wanted))
+        statement, are_many = search.matching(db.session, statement, wanted)
     page = page_by_key(
         statement,
-        sorts={"email": Contact.email, "name": func.lower(Contact.name), "created": Contact.id},
+        sorts={"email": Contact.email, "name": search.CONTACT_NAME, "created": Contact.id},
         key=Contact.id,
         default="-created",
     )
-    return render_template("contacts/index.html", page=page)
+    return render_template("contacts/index.html", page=page, are_many=are_many)
 
 
 @blueprint.route("/new", methods=["GET", "POST"])
@@ -98,6 +98,8 @@ def show(contact_id: int) -> str:
         suppressions=suppressions.of_address(db.session, current_panel.id, contact.email),
         events=flow.events_of(db.session, contact),
         page=page,
+        statuses=statuses,
+        causes=causes,
     )
 
 

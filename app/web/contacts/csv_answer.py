@@ -1,4 +1,5 @@
-"""A CSV file streamed to the browser: RFC 4180, UTF-8 with a byte order mark (Excel needs it), formula cells defused."""
+"""A CSV file streamed to the browser: UTF-8 with a byte order mark (Excel needs it), else as RFC 4180 has it; formulas
+defused."""
 
 import csv
 import re
@@ -8,33 +9,12 @@ from typing import Any
 
 from flask import Response, stream_with_context
 
+from app.extensions import db
+from app.flow.formulas import defused
+
 ROWS_PER_BLOCK = 500
-FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-"""A spreadsheet takes a cell that begins so for a formula (OWASP, "CSV Injection")."""
-BREAKING_STARTS = ("\t", "\r", "\n")
-"""These alone make some spreadsheets begin another cell."""
-PLAIN_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)*")
-CELL_ENDS = re.compile(r"([;\t\r\n])")
-"""Where a program that splits at ``;`` or tabs, as a Spanish Excel does, begins another cell, quoted or not."""
-INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
-"""Unicode categories of white space, control and format characters, which spreadsheets drop in front of a formula."""
-
-
-def defused(cell: Any) -> str:
-    """``=1+1`` as ``'=1+1``: spreadsheets show it as text. Plain numbers stay, whatever their sign."""
-    text = "" if cell is None else str(cell)
-    safe = "".join(map(_defused_piece, CELL_ENDS.split(text)))
-    return f"'{safe}" if text.startswith(BREAKING_STARTS) else safe
-
-
-def _defused_piece(text: str) -> str:
-    return f"'{text}" if _visible(text).startswith(FORMULA_STARTS) and not PLAIN_NUMBER.fullmatch(text) else text
-
-
-def _visible(text: str) -> str:
-    """``text`` from its first character that a spreadsheet shows. Quotes may be taken for the format's own."""
-    first = (at for at, one in enumerate(text) if one != '"' and unicodedata.category(one) not in INVISIBLE)
-    return text[next(first, len(text)) :]
+SPANISH_DELIMITER = ";"
+"""What a Spanish Excel splits at when a file is opened by a double click: the comma is its decimal sign."""
 
 
 class _Echo:
@@ -44,9 +24,11 @@ class _Echo:
         return line
 
 
-def csv_lines(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+def csv_lines(
+    header: Sequence[str], rows: Iterable[Sequence[Any]], delimiter: str = SPANISH_DELIMITER
+) -> Iterator[str]:
     """The file in blocks, defused. Every cell is quoted, so that nothing inside one is taken for a separator."""
-    writer = csv.writer(_Echo(), quoting=csv.QUOTE_ALL)
+    writer = csv.writer(_Echo(), delimiter=delimiter, quoting=csv.QUOTE_ALL)
     block = ["\ufeff", writer.writerow([defused(name) for name in header])]
     for row in rows:
         block.append(writer.writerow([defused(cell) for cell in row]))
@@ -56,9 +38,13 @@ def csv_lines(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[
     yield "".join(block)
 
 
-def csv_answer(filename: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Response:
-    """``rows`` are read while they are sent: a million of them need no memory."""
-    response = Response(stream_with_context(csv_lines(header, rows)), mimetype="text/csv")
+def csv_answer(
+    filename: str, header: Sequence[str], rows: Iterable[Sequence[Any]], delimiter: str = SPANISH_DELIMITER
+) -> Response:
+    """``rows`` are read while they are sent: a million of them need no memory, and the request's own transaction ends
+    before, since sending may take minutes. What it has loaded (the panel, the person) stays readable."""
+    db.session.close()
+    response = Response(stream_with_context(csv_lines(header, rows, delimiter)), mimetype="text/csv")
     response.headers.set("Content-Disposition", "attachment", filename=_plain(filename))
     response.headers["Cache-Control"] = "no-store"
     return response

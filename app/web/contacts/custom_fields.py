@@ -2,7 +2,7 @@
 
 from flask import flash, redirect, render_template, url_for
 from flask_babel import gettext as _
-from flask_babel import ngettext
+from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response
 
 from app.extensions import db
@@ -35,11 +35,21 @@ def new() -> str | Response:
                 type_=FieldType(form.type.data),
             )
         except flow.FieldProblem as problem:
-            form.key.errors = [_key_problem(problem)]
+            _show_problem(form, problem)
         else:
             flash(_("El campo «%(label)s» está creado.", label=field.label), "success")
             return redirect(url_for("custom_fields.index"))
     return render_template("custom_fields/form.html", form=form, field=None)
+
+
+def _show_problem(form: FieldForm | RenameForm, problem: flow.FieldProblem) -> None:
+    if problem.code == "taken_label":
+        told = _(
+            "Ya hay un campo «%(label)s». Use ese, o elija un nombre que no se confunda con él.", **problem.details
+        )
+        form.label.errors = [told]
+    else:
+        form.key.errors = [_key_problem(problem)]
 
 
 def _key_problem(problem: flow.FieldProblem) -> str:
@@ -57,9 +67,13 @@ def edit(field_id: int) -> str | Response:
     field = get_or_404(CustomField, field_id)
     form = RenameForm(obj=field)
     if form.validate_on_submit():
-        flow.rename(db.session, field, form.label.data.strip())
-        flash(_("Los cambios están guardados."), "success")
-        return redirect(url_for("custom_fields.index"))
+        try:
+            flow.rename(db.session, field, form.label.data.strip())
+        except flow.FieldProblem as problem:
+            _show_problem(form, problem)
+        else:
+            flash(_("Los cambios están guardados."), "success")
+            return redirect(url_for("custom_fields.index"))
     return render_template("custom_fields/form.html", form=form, field=field)
 
 
@@ -70,25 +84,17 @@ def move(field_id: int, direction: str) -> Response:
     return redirect(url_for("custom_fields.index"))
 
 
-@blueprint.post("/<int:field_id>/delete")
+@blueprint.route("/<int:field_id>/delete", methods=["GET", "POST"])
 @requires(Role.MANAGER)
-def delete(field_id: int) -> Response:
+def delete(field_id: int) -> str | Response:
+    """Says first what goes with the field; or who still needs it."""
     field = get_or_404(CustomField, field_id)
-    label = field.label
-    try:
-        flow.remove(db.session, field)
-    except flow.FieldProblem as problem:
-        flash(_in_use(label, problem.details["contacts"]), "danger")
-    else:
+    form, label = FlaskForm(), field.label
+    if form.validate_on_submit():
+        try:
+            flow.remove(db.session, field)
+        except flow.FieldProblem:
+            return redirect(url_for("custom_fields.delete", field_id=field_id))
         flash(_("El campo «%(label)s» está borrado.", label=label), "success")
-    return redirect(url_for("custom_fields.index"))
-
-
-def _in_use(label: str, contacts: int) -> str:
-    sentence: str = ngettext(
-        "«%(label)s» no se puede borrar: %(num)s contacto tiene un valor en él.",
-        "«%(label)s» no se puede borrar: %(num)s contactos tienen un valor en él.",
-        contacts,
-        label=label,
-    )
-    return sentence
+        return redirect(url_for("custom_fields.index"))
+    return render_template("custom_fields/delete.html", field=field, usage=flow.usage(db.session, field))

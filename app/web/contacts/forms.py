@@ -10,6 +10,7 @@ from wtforms import BooleanField, Field, SelectField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length, Regexp, ValidationError
 
 from app.flow.field_values import MAX_VALUE_CHARACTERS, FieldValue, UnreadableValue, as_text, read_value
+from app.mail.merge_language import FIELD_KEY
 from app.models import Contact, CustomField, FieldType, SuppressionReason
 from app.web.contacts.wording import field_type_name, row_problem, suppression_reason_name
 
@@ -48,7 +49,7 @@ class FieldForm(FlaskForm):  # type: ignore[misc]
         validators=[
             DataRequired(),
             Regexp(
-                r"[a-z][a-z0-9_]{0,39}$",
+                FIELD_KEY,
                 message=_l("Use minúsculas sin tilde, números y guion bajo; empiece con una letra; 40 como máximo."),
             ),
         ],

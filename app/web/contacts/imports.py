@@ -85,7 +85,14 @@ def show(import_id: int) -> str | Response:
     if job.status is ImportStatus.UPLOADED:
         return redirect(url_for("imports.mapping", import_id=import_id))
     template = "progress" if job.status in WORKING else "review" if job.status is ImportStatus.READY else "result"
-    return render_template(f"imports/{template}.html", job=job, review=review, outcomes=RowOutcome)
+    return render_template(
+        f"imports/{template}.html",
+        job=job,
+        review=review,
+        outcomes=RowOutcome,
+        has_rows=review.has_rows(db.session, job),
+        keep_import_days=current_settings().keep_import_days,
+    )
 
 
 @blueprint.get("/<int:import_id>/progress")
@@ -192,17 +199,23 @@ def rows(import_id: int) -> str:
         outcome=outcome,
         outcomes=RowOutcome,
         original_cells=review.original_cells,
+        keep_import_days=current_settings().keep_import_days,
     )
 
 
 @blueprint.get("/<int:import_id>/rejects.csv")
 def rejects(import_id: int) -> Response:
+    """With the delimiter of the upload and its columns, so that it can be mended and uploaded in turn."""
     job = get_or_404(Import, import_id)
-    header = [_("Fila"), _("Columna"), _("Motivo")]
-    header += [name or _("Columna %(number)s", number=at) for at, name in enumerate(job.header, start=1)]
-    return csv_answer(f"rechazos-{job.filename}", header, _rejects(job))
+    own = review.own_columns(job)
+    header = [_("Fila rechazada"), _("Columna rechazada"), _("Motivo del rechazo")]
+    header += [job.header[at] or _("Columna %(number)s", number=at + 1) for at in own]
+    return csv_answer(f"rechazos-{job.filename}", header, _rejects(job, own), job.delimiter)
 
 
-def _rejects(job: Import) -> Iterator[list[str]]:
+def _rejects(job: Import, own: list[int]) -> Iterator[list[str]]:
     for row in review.rejected_rows(db.session, job):
-        yield [row.line, row.column or "", row_problem(row.reason), *review.original_cells(job, row)]
+        cells = review.original_cells(job, row)
+        surplus = cells[len(job.header) :]
+        kept = [cells[at] if at < len(cells) else "" for at in own]
+        yield [row.line, row.column or "", row_problem(row.reason), *kept, *surplus]

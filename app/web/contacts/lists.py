@@ -11,10 +11,9 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app.extensions import db
 from app.flow import contacts as contact_flow
-from app.flow import custom_fields
+from app.flow import custom_fields, search
 from app.flow import lists as flow
 from app.flow.field_values import as_text
-from app.flow.search import people_matching, starts_with
 from app.models import Contact, MailingList, Role, SubscriptionStatus
 from app.web.contacts.csv_answer import csv_answer
 from app.web.contacts.forms import ListForm, PersonForm
@@ -25,12 +24,13 @@ from app.web.contacts.wording import (
     source_name,
     subscription_status_name,
 )
-from app.web.formats import when
+from app.web.formats import number, when
 from app.web.paging import page_by_key
 from app.web.scope import current_panel, get_or_404, panel_blueprint, requires
 
 blueprint = panel_blueprint("lists", __name__, prefix="/lists")
 blueprint.context_processor(lambda: TEMPLATE_WORDS)
+blueprint.context_processor(lambda: {"MANY": flow.MANY})
 
 
 @blueprint.get("")
@@ -39,14 +39,14 @@ def index() -> str:
     statement = flow.of_panel(current_panel.id, archived=archived)
     wanted = request.args.get("q", "").strip().lower()
     if wanted:
-        statement = statement.where(starts_with(func.lower(MailingList.name), wanted))
+        statement = statement.where(search.starts_with(func.lower(MailingList.name), wanted))
     page = page_by_key(
         statement,
         sorts={"name": func.lower(MailingList.name), "created": MailingList.created_at},
         key=MailingList.id,
         default="name",
     )
-    counts = flow.counts(db.session, [row.id for row in page.rows])
+    counts = flow.quick_counts(db.session, [row.id for row in page.rows])
     return render_template("lists/index.html", page=page, counts=counts, archived=archived)
 
 
@@ -85,29 +85,41 @@ def edit(list_id: int) -> str | AnyResponse:
 
 @blueprint.get("/<int:list_id>")
 def show(list_id: int) -> str:
-    row = get_or_404(MailingList, list_id)
+    return _list_page(get_or_404(MailingList, list_id), PersonForm())
+
+
+def _list_page(row: MailingList, form: PersonForm) -> str:
     status = _status_filter()
     statement = flow.people_on(row, status)
     wanted = request.args.get("q", "").strip()
+    are_many = False
     if wanted:
-        statement = statement.where(people_matching(wanted))
+        statement, are_many = search.matching(db.session, statement, wanted)
     page = page_by_key(
         statement,
-        sorts={"email": Contact.email, "name": func.lower(Contact.name), "created": Contact.id},
+        sorts={"email": Contact.email, "name": search.CONTACT_NAME, "created": Contact.id},
         key=Contact.id,
         default="email",
         scalars=False,
     )
-    counts = flow.counts(db.session, [row.id])[row.id]
+    counts = flow.quick_counts(db.session, [row.id])
     return render_template(
         "lists/show.html",
         row=row,
         page=page,
+        are_many=are_many,
         counts=counts,
         status=status,
-        form=PersonForm(),
+        form=form,
         statuses=SubscriptionStatus,
     )
+
+
+@blueprint.get("/<int:list_id>/count")
+def count(list_id: int) -> str:
+    """How many people of a large list: fetched by the pages that show it, which need not wait for it."""
+    row = get_or_404(MailingList, list_id)
+    return number(flow.counts(db.session, [row.id])[row.id][_status_filter() or SubscriptionStatus.SUBSCRIBED])
 
 
 def _status_filter() -> SubscriptionStatus | None:
@@ -115,21 +127,21 @@ def _status_filter() -> SubscriptionStatus | None:
     return SubscriptionStatus(status) if status in list(SubscriptionStatus) else None
 
 
-@blueprint.post("/<int:list_id>/people")
+@blueprint.post("/<int:list_id>")
 @requires(Role.EDITOR)
-def add_person(list_id: int) -> AnyResponse:
+def add_person(list_id: int) -> AnyResponse | tuple[str, int]:
+    """At the list's own address, so that a refused form is shown there again as it was filled in."""
     row = get_or_404(MailingList, list_id)
     form = PersonForm()
     if not form.validate():
-        flash(_("Escriba una dirección de correo."), "danger")
-        return redirect(url_for("lists.show", list_id=list_id))
+        return _list_page(row, form), 422
     try:
         contact, happened = flow.add_person(
             db.session, row, email=form.email.data, name=form.name.data or "", user_id=current_user.id
         )
     except contact_flow.ContactProblem as problem:
-        flash(f"{form.email.data}: {address_problem(problem.code)}", "danger")
-        return redirect(url_for("lists.show", list_id=list_id))
+        form.email.errors = [address_problem(problem.code)]
+        return _list_page(row, form), 422
     _tell(contact, happened)
     return redirect(url_for("lists.show", list_id=list_id))
 

@@ -80,7 +80,14 @@ def _file_sentences() -> dict[FileProblem, str]:
             "con una letra, y no use email, nombre ni enlace_baja."
         ),
         FileProblem.UNKNOWN_COLUMN: _("El archivo no tiene ninguna columna «%(header)s»."),
-        FileProblem.UNKNOWN_FIELD: _("«%(key)s» no es el correo, el nombre ni un campo."),
+        FileProblem.UNKNOWN_FIELD: _(
+            "No hay ningún campo «%(key)s» en esta plataforma. Quizá quiso escribir: %(known)s. Para crear un campo, "
+            "escriba new o new:clave."
+        ),
+        FileProblem.FIELD_EXISTS: _(
+            "La columna %(column)s crearía otro campo «%(label)s», que ya existe. Elija ese campo para la columna, o «No "
+            "importar»."
+        ),
         FileProblem.NO_LIST: _("Elija la lista a la que van estas personas, o escriba el nombre de una nueva."),
         FileProblem.LIST_NAME_TOO_LONG: _("El nombre de la lista tiene más de 100 caracteres. Acórtelo."),
         FileProblem.LIST_ARCHIVED: _("La lista «%(name)s» está archivada. Restáurela o elija otra."),

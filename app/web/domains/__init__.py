@@ -8,16 +8,24 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app.current import current_settings
 from app.extensions import db
-from app.flow import domains
+from app.flow import domain_checks, domains
 from app.models import Role, SendingDomain
 from app.web.domains.forms import AddForm, DomainForm
-from app.web.domains.sentences import check_sentence, domain_sentence, record_purpose
+from app.web.domains.sentences import (
+    check_sentence,
+    domain_sentence,
+    presence_sentence,
+    record_purpose,
+    record_state,
+)
 from app.web.paging import page_by_key
 from app.web.scope import current_panel, get_or_404, panel_blueprint, requires
 
 blueprint = panel_blueprint("domains", __name__, prefix="/domains")
 blueprint.app_template_global()(check_sentence)
 blueprint.app_template_global()(record_purpose)
+blueprint.app_template_global()(presence_sentence)
+blueprint.app_template_global()(record_state)
 public_keys = Blueprint("public_keys", __name__)
 
 Answer = str | AnyResponse | tuple[str, int]
@@ -84,10 +92,10 @@ def update(domain_id: int) -> Answer:
 @blueprint.post("/<int:domain_id>/check")
 @requires(Role.EDITOR)
 def check(domain_id: int) -> str:
-    """Asks the DNS for the published keys, now."""
+    """Asks the DNS for the records, now."""
     row = get_or_404(SendingDomain, domain_id)
-    checks = domains.check_keys(row, domains.make_resolver(current_settings()))
-    return domain_page(row, checks=checks, checked_at=datetime.now(UTC))
+    resolver = domains.make_resolver(current_settings())
+    return domain_page(row, check=domain_checks.check_domain(db.session, row, resolver, now=datetime.now(UTC)))
 
 
 @blueprint.post("/<int:domain_id>/delete")

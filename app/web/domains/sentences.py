@@ -4,10 +4,11 @@ from flask_babel import gettext as _
 
 from app.flow.domains import DomainProblem
 from dns_tools.dkim import KeyCheck, KeyStatus
+from dns_tools.presence import Presence, PresenceCheck
 
 
 def domain_sentence(problem: DomainProblem) -> str:
-    names = ", ".join(problem.names)
+    names = ", ".join(problem.details.get("names", ()))
     sentences: dict[str, str] = {
         "invalid": _("Eso no es un dominio. Escríbalo como boletin.example.gob.pe, sin http ni @."),
         "suffix": _("Esta instalación solo envía desde dominios que terminan en %(suffixes)s.", suffixes=names),
@@ -57,6 +58,33 @@ def check_sentence(check: KeyCheck) -> str:
         KeyStatus.UNUSABLE: _("El registro limita la clave a otros usos (s= o h=). Publique el de esta página."),
         KeyStatus.UNREACHABLE: _(
             "Los servidores de nombres no respondieron (%(code)s). No se sabe si está publicada; repita más tarde.",
+            code=check.detail,
+        ),
+    }
+    return sentences[check.status]
+
+
+RECORD_NAMES = {"dkim": "DKIM", "return_path_mx": "MX", "return_path_spf": "SPF", "dmarc": "DMARC"}
+
+
+def record_state(code: str, state: str) -> tuple[str, str, str, str]:
+    """Name, word, colour and icon of what the last check found of this kind of record."""
+    if state in (KeyStatus.MATCHES, Presence.PRESENT):
+        return RECORD_NAMES[code], _("publicado"), "green", "check"
+    if state == Presence.MISSING:
+        return RECORD_NAMES[code], _("falta"), "orange", "alert-triangle"
+    if state == Presence.UNREACHABLE:
+        return RECORD_NAMES[code], _("sin respuesta"), "secondary", "help"
+    return RECORD_NAMES[code], _("con problemas"), "red", "alert-triangle"
+
+
+def presence_sentence(check: PresenceCheck) -> str:
+    sentences: dict[Presence, str] = {
+        Presence.PRESENT: _("Está publicado. Su contenido todavía no se analiza."),
+        Presence.MISSING: _("No está en el DNS. Si acaba de publicarlo, espere unos minutos y repita."),
+        Presence.SEVERAL: _("Hay más de uno, y quien recibe no sabe cuál vale. Deje uno solo."),
+        Presence.UNREACHABLE: _(
+            "Los servidores de nombres no respondieron (%(code)s). No se sabe si está publicado; repita más tarde.",
             code=check.detail,
         ),
     }

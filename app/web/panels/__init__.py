@@ -10,7 +10,8 @@ from app.extensions import db
 from app.flow import installation, monitoring
 from app.flow import panels as panels_flow
 from app.web import scope
-from app.web.panels.sentences import alarm_sentence, campaign_status, import_status, subject_url
+from app.web.campaigns.statuses import status_badge
+from app.web.panels.sentences import alarm_sentence, import_status, subject_url
 from app.web.scope import current_panel
 
 blueprint = Blueprint("panels", __name__)
@@ -18,7 +19,7 @@ blueprint.url_value_preprocessor(scope.take_panel_slug)
 blueprint.app_template_global()(alarm_sentence)
 blueprint.app_template_global()(subject_url)
 blueprint.app_template_global("import_status_badge")(import_status)
-blueprint.app_template_global("running_status_badge")(campaign_status)
+blueprint.app_template_global("campaign_status_badge")(status_badge)
 
 
 @blueprint.before_request

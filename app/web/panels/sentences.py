@@ -1,10 +1,11 @@
 """What the monitor's codes are called in front of people, and where each subject has its page."""
 
-from flask import current_app, url_for
+from flask import url_for
 from flask_babel import gettext as _
 
 from app.flow.monitoring import Alarm, AlarmKind
-from app.models import CampaignStatus, ImportStatus
+from app.models import ImportStatus
+from app.web.campaigns.causes import pause_cause
 
 Badge = tuple[str, str]
 """Text and colour."""
@@ -14,13 +15,19 @@ def alarm_sentence(alarm: Alarm) -> str:
     bounced, _slash, answered = alarm.detail.partition("/")
     sentences: dict[AlarmKind, str] = {
         AlarmKind.PAUSED_BY_ITSELF: _(
-            "La campaña «%(name)s» se pausó sola: %(why)s", name=alarm.name, why=pause_reason(alarm.detail)
+            "La campaña «%(name)s» se pausó sola: %(why)s", name=alarm.name, why=pause_cause(alarm.detail)
         ),
         AlarmKind.MANY_BOUNCES: _(
             "La campaña «%(name)s» tiene %(bounced)s rebotes de %(answered)s envíos: revise de dónde viene su lista.",
             name=alarm.name,
             bounced=bounced,
             answered=answered,
+        ),
+        AlarmKind.UNCONFIRMED: _(
+            "La campaña «%(name)s» tiene correos sin confirmar y su relay no puede decir si los recibió: "
+            "decida qué hacer con ellos (%(number)s).",
+            name=alarm.name,
+            number=alarm.detail,
         ),
         AlarmKind.OVERDUE: _(
             "La campaña «%(name)s» debía empezar ya y nadie la tomó: falta el proceso que reparte el trabajo.",
@@ -29,24 +36,6 @@ def alarm_sentence(alarm: Alarm) -> str:
         AlarmKind.IMPORT_FAILED: _("La importación de «%(name)s» falló. No se importó nada.", name=alarm.name),
     }
     return sentences[alarm.kind]
-
-
-def pause_reason(reason: str) -> str:
-    """``reason``: a code, and the relay's words behind a colon."""
-    code, _colon, answer = reason.partition(":")
-    sentence: str = (
-        _("el relay falló varias veces seguidas.") if code == "relay_failures" else _("código %(code)s.", code=code)
-    )
-    return f"{sentence} {answer}".strip()
-
-
-def campaign_status(status: CampaignStatus) -> Badge:
-    badges: dict[CampaignStatus, Badge] = {
-        CampaignStatus.PREPARING: (_("Preparando"), "azure"),
-        CampaignStatus.SENDING: (_("Enviando"), "green"),
-        CampaignStatus.PAUSED: (_("En pausa"), "yellow"),
-    }
-    return badges[status]
 
 
 def import_status(status: ImportStatus) -> Badge:
@@ -64,10 +53,8 @@ def import_status(status: ImportStatus) -> Badge:
     return badges[status]
 
 
-def subject_url(kind: str, subject_id: int) -> str | None:
-    """Where a campaign or an import has its page; none where that area is not installed."""
-    if kind == "campaign" and "campaigns.show" in current_app.view_functions:
-        return url_for("campaigns.show", campaign_id=subject_id)
-    if kind == "import" and "imports.show" in current_app.view_functions:
+def subject_url(kind: str, subject_id: int) -> str:
+    """Where a campaign or an import has its page."""
+    if kind == "import":
         return url_for("imports.show", import_id=subject_id)
-    return None
+    return url_for("campaigns.show", campaign_id=subject_id)

@@ -1,4 +1,4 @@
-"""Pages of the practice mailbox, under ``/p/<panel>/practica``."""
+"""Pages of the practice mailbox, under ``/p/<panel>/practice``."""
 
 from flask import Response, abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
@@ -15,9 +15,9 @@ from app.web.practice import words
 from app.web.scope import current_panel, is_htmx, panel_blueprint, requires
 from app.web.security import MAIL_PREVIEW_POLICY
 
-blueprint = panel_blueprint("practice", __name__, prefix="/practica")
+blueprint = panel_blueprint("practice", __name__, prefix="/practice")
 
-VIEWS = ("html", "texto", "cabeceras", "fuente")
+VIEWS = ("html", "text", "headers", "source")
 SEARCH_CHARACTERS = 200
 FRAME_POLICY = MAIL_PREVIEW_POLICY.replace("sandbox;", "sandbox allow-popups allow-popups-to-escape-sandbox;", 1)
 """Links open in a new tab, as in a mail reader; everything else stays in the sandbox."""
@@ -56,12 +56,12 @@ def _searched() -> str:
 def message(message_id: int) -> str:
     row = _message_or_404(message_id)
     read = read_message(row.raw)
-    view = request.args.get("vista", "")
+    view = request.args.get("view", "")
     return render_template(
         "practice/message.html",
         message=row,
         read=read,
-        view=view if view in VIEWS else ("fuente" if read.problem else "html" if read.html is not None else "texto"),
+        view=view if view in VIEWS else ("source" if read.problem else "html" if read.html is not None else "text"),
         queue_id=practice.queue_id(row.id),
         explanations=words.HEADERS,
         dkim_tags=dkim_tags,
@@ -82,7 +82,7 @@ def html(message_id: int) -> Response:
     return response
 
 
-@blueprint.get("/<int:message_id>/mensaje.eml")
+@blueprint.get("/<int:message_id>/message.eml")
 def download(message_id: int) -> Response:
     row = _message_or_404(message_id)
     response = Response(row.raw, mimetype="message/rfc822")
@@ -90,7 +90,7 @@ def download(message_id: int) -> Response:
     return response
 
 
-@blueprint.post("/vaciar")
+@blueprint.post("/clear")
 @requires(Role.EDITOR)
 def clear() -> AnyResponse:
     try:
@@ -109,7 +109,7 @@ def clear() -> AnyResponse:
     return redirect(url_for("practice.index"))
 
 
-@blueprint.get("/direcciones")
+@blueprint.get("/addresses")
 def addresses() -> str:
     """The training addresses and what each one does."""
     return render_template(

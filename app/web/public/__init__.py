@@ -1,9 +1,10 @@
-"""What recipients reach, with no session, cookie or log-in. Served by ``app.wsgi`` beside the pages of the platform, or alone
-(``app.wsgi:tracking_application``) in a process or on a host of its own.
+"""What recipients reach, with no session, cookie or log-in. Served by ``app.front`` beside the pages of the platform, or alone
+(``app.front:tracking_application``) in a process or on a host of its own.
 
     endpoint         ``/o/<token>.gif`` and ``/c/<token>/<n>``: plain WSGI, since Flask costs more than the work does
     campaign_cache   what these two must know of a campaign, so that a hit asks PostgreSQL nothing
-    pages            ``/u/<token>``: unsubscribing (RFC 8058), with Flask and templates, straight into PostgreSQL
+    pages            the Flask application behind ``/u/``, and the pages that a dead link leads to
+    unsubscribe      ``/u/<token>``: unsubscribing (RFC 8058), straight into PostgreSQL
 
 A hit leaves through ``app.flow.hit_stream.HitOutbox``; the tracker (``workers.tracker``) makes events of it.
 """

@@ -13,7 +13,7 @@ def relay_sentence(problem: RelayProblem) -> str:
         "password_needed": _("Cambió el servidor: escriba la contraseña otra vez."),
         "in_use": _(
             "No se borró: lo usan %(names)s. Cambie antes su relay o páselas al modo práctica.",
-            names=", ".join(problem.names) or _("otras plataformas"),
+            names=", ".join(problem.details.get("names", ())) or _("otras plataformas"),
         ),
     }
     return sentences[problem.code]

@@ -9,7 +9,7 @@ def panel_sentence(problem: PanelProblem) -> str:
     sentences: dict[str, str] = {
         "campaigns_under_way": _(
             "No se cambió el modo: hay campañas en curso (%(names)s). Espere a que terminen o cancélelas.",
-            names=", ".join(problem.names),
+            names=", ".join(problem.details.get("names", ())),
         ),
         "relay_missing": _("Ese relay ya no existe. Elija otro."),
         "not_understood": _("Confirme que entiende lo que cambia."),

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 from app.extensions import db
 from app.flow import accounts
 from app.models import User
-from app.web.accounts.sentences import account_sentence
+from app.web.accounts.sentences import account_sentence, no_access_sentence
 from app.web.paging import page_by_key
 from app.web.scope import administrators_only
 from app.web.users.forms import NewUserForm, UserForm, chosen_roles, role_fields
@@ -88,6 +88,8 @@ def update(user_id: int) -> Answer:
         form.is_administrator.errors = [*form.is_administrator.errors, account_sentence(problem.code)]
         return edit_page(found(user_id), form), 409
     flash(_("Se guardó la cuenta de %(name)s.", name=user.name), "success")
+    if accounts.may_enter_nothing(user):
+        return redirect(url_for("users.edit", user_id=user.id))  # where the warning stands
     return redirect(url_for("users.index"))
 
 
@@ -125,9 +127,17 @@ def found(user_id: int) -> User:
 
 def edit_page(user: User | None, form: UserForm) -> str:
     panels = accounts.all_panels(db.session)
-    return render_template("users/edit.html", user=user, form=form, roles=role_fields(panels, user))
+    lacks_access = user is not None and accounts.may_enter_nothing(user)
+    return render_template(
+        "users/edit.html",
+        user=user,
+        form=form,
+        roles=role_fields(panels, user),
+        no_access=no_access_sentence() if lacks_access else "",
+    )
 
 
 def password_page(made: accounts.NewPassword) -> str:
     """Shown once; no redirect, since the password must stand nowhere else."""
-    return render_template("users/password.html", user=made.user, password=made.password)
+    no_access = no_access_sentence() if accounts.may_enter_nothing(made.user) else ""
+    return render_template("users/password.html", user=made.user, password=made.password, no_access=no_access)

@@ -10,6 +10,7 @@ from app.web.contacts import wording
 DETAILS = {
     "limit_bytes": 512 << 20, "kind": "pdf", "status": "done", "columns": 250, "limit": 200, "header": "Correo",
     "line": 1200, "column": 3, "first_column": 1, "key": "región", "name": "Feria",
+    "known": "region", "label": "Región",
 }  # fmt: skip
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.mail.replies import MAX_TEXT, Outcome, RelayTrouble, Stage, Verdict, classify_reply, lost_connection
+from app.mail.replies import MAX_TEXT, Outcome, RelayTrouble, Stage, Verdict, classify_reply
 from app.mail.reply_rules import BY_WORDS, Reason
 
 ACCEPTED, DEFERRED, BOUNCED, FAILED = Verdict.ACCEPTED, Verdict.DEFERRED, Verdict.BOUNCED, Verdict.FAILED
@@ -133,20 +133,6 @@ def test_any_reply_has_a_verdict_that_agrees_with_its_class(code: int, text: str
 )
 def test_refusal_before_the_recipient_is_named_never_bounces_anybody(code: int, text: str, stage: Stage):
     assert classify_reply(code, text, stage).verdict is FAILED
-
-
-@pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.BODY])
-def test_connection_lost_before_the_last_byte_defers(stage: Stage):
-    assert lost_connection(stage).verdict is DEFERRED
-
-
-def test_connection_lost_after_the_last_byte_leaves_the_delivery_unknown():
-    outcome = lost_connection(Stage.BODY, "timed out")
-    assert (outcome.verdict, outcome.reason, outcome.text) == (
-        Verdict.UNKNOWN,
-        Reason.CONNECTION_LOST,
-        "timed out",
-    )
 
 
 def test_every_reason_by_words_is_named_once():

@@ -1,9 +1,9 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from app.mail.merge import Compiler
-from app.mail.merge_language import FILTERS, MAX_CHARACTERS, Part, is_field_name
+from app.mail.merge_language import FIELD_KEY, FILTERS, MAX_CHARACTERS, NAME_FIELD, RESERVED_FIELDS, TAKEN_KEYS, Part
 from app.mail.problems import ENGLISH, TemplateProblem
 from app.mail.quoted_printable import clean_text
 from app.mail.templates import check_template, fields_used
@@ -192,15 +192,23 @@ def test_fields_used_names_all_fields():
     assert fields_used(source) == {"nombre", "ruc", "año", "ciudad"}
 
 
-@pytest.mark.parametrize("name", ["nombre", "año", "ruc_2", "Sede"])
-def test_usable_field_names(name: str):
-    assert is_field_name(name)
-    assert check_template(f"{{{{ {name} }}}}", known_fields=[name], part="html") == []
+@given(st.from_regex(FIELD_KEY, fullmatch=True))
+def test_whatever_may_be_a_fields_key_can_be_used_in_a_template(key: str):
+    assume(key not in TAKEN_KEYS)
+    source = f"{{{{ {key} }}}}{{% if {key} %}}{{{{ {key}|upper }}}}{{% endif %}}"
+    assert check_template(source, known_fields=[key], part="html") == []
 
 
-@pytest.mark.parametrize("name", ["", "_x", "2x", "a b", "if", "self", "true", "email", "enlace_baja", "a-b", "x" * 61])
-def test_unusable_field_names(name: str):
-    assert not is_field_name(name)
+@pytest.mark.parametrize("key", ["", "_x", "2x", "a b", "a-b", "año", "Sede", "x" * 41, "x\n"])
+def test_what_can_be_no_fields_key(key: str):
+    assert not FIELD_KEY.match(key)
+
+
+@pytest.mark.parametrize("key", sorted(TAKEN_KEYS))
+def test_names_with_a_meaning_of_their_own_would_not_work_as_fields(key: str):
+    """But for the reserved ones, which are known already."""
+    works = check_template(f"{{{{ {key} }}}}", known_fields=[key], part="html") == []
+    assert works == (key in RESERVED_FIELDS | {NAME_FIELD})
 
 
 fragments = st.sampled_from(
