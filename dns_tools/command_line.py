@@ -1,6 +1,7 @@
 """The command line: parse, ask, show. Exit 0: pass (warnings included), 1: something fails, 2: could not be told."""
 
 import argparse
+import functools
 import ipaddress
 import json
 import os
@@ -65,7 +66,11 @@ def main(arguments: Sequence[str]) -> int:
     except dns.resolver.NoResolverConfiguration:
         sys.stderr.write("dns_tools: this system has no name server configured; name one with --resolver HOST:PORT\n")
         return COULD_NOT_TELL
-    show(findings, options)
+    try:
+        show(findings, options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # Whoever read has had enough (`| head`); the verdict stays.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return EXIT_CODES[worst(findings)]
 
 
@@ -186,15 +191,20 @@ def _addresses(text: str) -> Iterator[str]:
 
 
 def run_check(resolver: Resolver, options: argparse.Namespace) -> list[Finding]:
+    """All at the same time, so that a resolver that does not answer costs its silence once and not twenty times."""
     pairs = read_addresses(options.ips) if options.ips else []
-    ips = [ip for ip, _ in pairs]
-    found = check_spf(resolver, options.domain, ips)
-    found += run_dkim(resolver, options)
-    found += check_dmarc(resolver, options.domain)
-    for name, topic in TOPICS.items():
-        found += topic(resolver, options.domain) if name != "servers" else []
-    found += check_domain(resolver, options.domain)
-    return [*found, *_pointers(resolver, pairs), *check_addresses(resolver, ips)]
+    ips, domain = [ip for ip, _ in pairs], options.domain
+    parts: list[Callable[[], list[Finding]]] = [
+        lambda: check_spf(resolver, domain, ips),
+        lambda: run_dkim(resolver, options),
+        lambda: check_dmarc(resolver, domain),
+        *(functools.partial(topic, resolver, domain) for name, topic in TOPICS.items() if name != "servers"),
+        lambda: check_domain(resolver, domain),
+        lambda: _pointers(resolver, pairs),
+        lambda: check_addresses(resolver, ips),
+    ]
+    with ThreadPoolExecutor(PARALLEL_QUESTIONS) as threads:
+        return [found for findings in threads.map(lambda part: part(), parts) for found in findings]
 
 
 def run_spf(resolver: Resolver, options: argparse.Namespace) -> list[Finding]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dns_tools.findings import Finding, Status, worst
 
 LABELS = {
-    "es": {Status.PASS: "BIEN", Status.WARNING: "AVISO", Status.FAIL: "FALLA", Status.ERROR: "SIN SABER"},
+    "es": {Status.PASS: "BIEN", Status.WARNING: "AVISO", Status.FAIL: "FALLA", Status.ERROR: "NO SE SABE"},
     "en": {Status.PASS: "PASS", Status.WARNING: "WARNING", Status.FAIL: "FAIL", Status.ERROR: "UNKNOWN"},
 }
 PUBLISH = {"es": "Publicar", "en": "Publish"}

@@ -40,7 +40,7 @@ class NameServer:
     def reset(self):
         self.nodes = {}
         self.silent, self.servfail, self.refused, self.truncated, self.bare_aliases = set(), set(), set(), set(), False
-        self.lame = False
+        self.lame = self.deaf = False
         self.slow_seconds = {}
         self.validated = set()
         self.asked.clear()
@@ -104,7 +104,7 @@ class NameServer:
         question = query.question[0]
         name, label = question.name, str(question.name).rstrip(".").lower()
         self.asked.append((label, dns.rdatatype.to_text(question.rdtype), transport))
-        if label in self.silent or (label, dns.rdatatype.to_text(question.rdtype)) in self.silent:
+        if self.deaf or label in self.silent or (label, dns.rdatatype.to_text(question.rdtype)) in self.silent:
             return None
         time.sleep(self.slow_seconds.get(label, 0))
         reply = dns.message.make_response(query)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import dkim as dkimpy
@@ -76,7 +77,23 @@ def test_one_wrong_address_fails_the_check(healthy, ips_file):
 def test_silence_is_not_a_verdict(nameserver):
     nameserver.silent.add(DOMAIN)
     found = run(nameserver, "spf", DOMAIN)
-    assert (found.returncode, b"SIN SABER" in found.stdout) == (2, True)
+    assert (found.returncode, b"NO SE SABE" in found.stdout) == (2, True)
+
+
+def test_a_resolver_that_never_answers_does_not_hold_the_whole_check(nameserver, ips_file):
+    nameserver.deaf = True
+    started = time.monotonic()
+    found = run(nameserver, "check", DOMAIN, "--selector", "s1")
+    assert time.monotonic() - started < 25
+    assert (found.returncode, b"FALLA" in found.stdout) == (2, False)
+
+
+def test_whoever_reads_may_stop_reading(healthy, ips_file):
+    command = [sys.executable, "-m", "dns_tools", "ptr", "--ips", str(ips_file), "--verbose", "--json"]
+    command += ["--resolver", f"127.0.0.1:{healthy.port}"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait(30)) == (b"", 0)
 
 
 def test_json_tells_everything(healthy):
