@@ -42,6 +42,8 @@ VICTIMS = ("sender", "sender", "sender", "worker", "dispatcher")
 """What a kill may hit, as often as its weight; within a process group any member may be it."""
 
 LIMIT_SECONDS = 1800
+PATIENCE_SECONDS = 20.0
+"""How long the next deed waits for its share of the campaign to go out: what was killed comes back meanwhile."""
 
 
 class Chaos:
@@ -81,12 +83,13 @@ class Chaos:
     # Breaking things.
 
     def wreck(self, supervisor: Supervisor, campaign_id: int, started: float) -> None:
-        """All kills, with the flushes and the restart in between, while mail is going out."""
-        self.wait_for_first_mail(campaign_id, started)
+        """All kills, with the flushes and the restart in between, spread over the whole campaign."""
+        self.wait_for_mail(campaign_id, started, 1)
         deeds = ["kill"] * self.kills + ["flush"] * 2 + ["restart"]
         self.random.shuffle(deeds)
-        for deed in deeds:
-            time.sleep(self.random.uniform(0.3, 2.0))
+        for number, deed in enumerate(deeds, start=1):
+            time.sleep(self.random.uniform(0.1, 1.0))
+            self.wait_for_mail(campaign_id, started, self.recipients * number // (len(deeds) + 2), PATIENCE_SECONDS)
             {"kill": self.kill, "flush": self.flush, "restart": self.restart}[deed](supervisor)
 
     def kill(self, supervisor: Supervisor) -> None:
@@ -129,16 +132,19 @@ class Chaos:
                 db.session.remove()
                 time.sleep(0.3)
 
-    def wait_for_first_mail(self, campaign_id: int, started: float) -> None:
-        while not self.ask("SELECT coalesce(sum(accepted), 0) FROM batch WHERE campaign_id = :id", campaign_id)[0]:
+    def wait_for_mail(self, campaign_id: int, started: float, wanted: int, seconds: float = LIMIT_SECONDS) -> None:
+        """Until so many are accepted, or for so long."""
+        until = time.monotonic() + seconds
+        while self.accepted(campaign_id) < wanted and time.monotonic() < until:
             self.check_time(started)
-            time.sleep(0.2)
+            time.sleep(0.1)
+
+    def accepted(self, campaign_id: int) -> int:
+        return int(self.ask("SELECT coalesce(sum(accepted), 0) FROM batch WHERE campaign_id = :id", campaign_id)[0])
 
     def lift_limit(self, campaign_id: int) -> None:
         campaign = db.session.get_one(Campaign, campaign_id, populate_existing=True)
-        self.done["accepted_while_wrecking"] = int(
-            self.ask("SELECT sum(accepted) FROM batch WHERE campaign_id = :id", campaign_id)[0]
-        )
+        self.done["accepted_while_wrecking"] = self.accepted(campaign_id)
         campaign.rate_per_hour = None
         db.session.commit()
 
