@@ -10,14 +10,11 @@ from sqlalchemy.orm import Session, scoped_session
 
 from app.models import Panel, User
 from tests import factories
-from tests.e2e.test_every_page import site
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-__all__ = ["site"]
 
 MANY_STOPS = 60
 FOCUSED = """() => {
