@@ -184,6 +184,10 @@ def finding_sentences() -> dict[str, str]:
             "La clave DKIM de %(domain)s no estaba en el DNS cuando se comprobó: publíquela como dice la página del "
             "dominio y compruébela otra vez."
         ),
+        "dkim_partly": _(
+            "Una de las claves DKIM con que firma %(domain)s no estaba en el DNS (%(selectors)s): publíquela. Basta la "
+            "otra firma para enviar."
+        ),
         "lists_missing": _("No hay ninguna lista elegida."),
         "nobody": _("Nadie recibiría esta campaña: las listas no tienen personas suscritas."),
         "from_ready": _("El remitente %(address)s pertenece a la plataforma y firma con DKIM."),

@@ -17,6 +17,7 @@ from app.web.domains.sentences import (
     presence_sentence,
     record_purpose,
     record_state,
+    signing_state,
 )
 from app.web.paging import page_by_key
 from app.web.scope import current_panel, get_or_404, panel_blueprint, requires
@@ -26,6 +27,7 @@ blueprint.app_template_global()(check_sentence)
 blueprint.app_template_global()(record_purpose)
 blueprint.app_template_global()(presence_sentence)
 blueprint.app_template_global()(record_state)
+blueprint.app_template_global()(signing_state)
 public_keys = Blueprint("public_keys", __name__)
 
 Answer = str | AnyResponse | tuple[str, int]
@@ -95,7 +97,8 @@ def check(domain_id: int) -> str:
     """Asks the DNS for the records, now."""
     row = get_or_404(SendingDomain, domain_id)
     resolver = domains.make_resolver(current_settings())
-    return domain_page(row, check=domain_checks.check_domain(db.session, row, resolver, now=datetime.now(UTC)))
+    result = domain_checks.check_domain(db.session, row, resolver, now=datetime.now(UTC))
+    return domain_page(row, check=result) if result else abort(404)
 
 
 @blueprint.post("/<int:domain_id>/delete")
