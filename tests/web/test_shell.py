@@ -453,6 +453,17 @@ def test_list_of_domains_shows_what_the_last_check_found(client, app, session, s
     assert "MX:" not in text and "SPF:" not in text
 
 
+def test_checks_of_one_panel_are_limited(client, app, session, settings, alice, panel, name_server):  # noqa: F811
+    from dataclasses import replace
+
+    port = name_server.server_address[1]
+    app.extensions["settings"] = replace(settings, dns_servers=f"127.0.0.1:{port}")
+    row = domains.add_domain(session, settings, panel.id, "boletin.example.gob.pe")
+    log_in(client, alice)
+    codes = [submit(client, f"/p/empleo/domains/{row.id}/check").status_code for _ in range(13)]
+    assert codes == [200] * 12 + [429]
+
+
 @pytest.mark.parametrize("state", list(Presence))
 @pytest.mark.parametrize("code", ["return_path_mx", "return_path_spf", "dmarc"])
 def test_every_state_of_a_record_has_a_word(app, code, state):

@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.current import current_settings
-from app.extensions import db
+from app.extensions import db, limiter
 from app.flow import domain_checks, domains
 from app.models import Role, SendingDomain
 from app.web.domains.forms import AddForm, DomainForm
@@ -29,6 +29,9 @@ blueprint.app_template_global()(presence_sentence)
 blueprint.app_template_global()(record_state)
 blueprint.app_template_global()(signing_state)
 public_keys = Blueprint("public_keys", __name__)
+
+CHECKS_PER_PANEL = "12 per minute"
+"""Each keeps name servers, and while they are silent a thread of ours, busy for seconds."""
 
 Answer = str | AnyResponse | tuple[str, int]
 
@@ -91,8 +94,13 @@ def update(domain_id: int) -> Answer:
     return redirect(url_for("domains.show", domain_id=row.id))
 
 
+def panel_in_question() -> str:
+    return f"dns:{current_panel.id}"
+
+
 @blueprint.post("/<int:domain_id>/check")
 @requires(Role.EDITOR)
+@limiter.limit(CHECKS_PER_PANEL, key_func=panel_in_question)
 def check(domain_id: int) -> str:
     """Asks the DNS for the records, now."""
     row = get_or_404(SendingDomain, domain_id)
