@@ -185,8 +185,8 @@ def finding_sentences() -> dict[str, str]:
             "dominio y compruébela otra vez."
         ),
         "dkim_partly": _(
-            "Una de las claves DKIM con que firma %(domain)s no estaba en el DNS (%(selectors)s): publíquela. Basta la "
-            "otra firma para enviar."
+            "%(domain)s firma con más de una clave DKIM y no todas estaban en el DNS: publique %(selectors)s. Mientras "
+            "tanto vale la otra firma."
         ),
         "lists_missing": _("No hay ninguna lista elegida."),
         "nobody": _("Nadie recibiría esta campaña: las listas no tienen personas suscritas."),
