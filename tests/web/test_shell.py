@@ -437,7 +437,7 @@ def test_list_of_domains_shows_what_the_last_check_found(client, app, session, s
     app.extensions["settings"] = replace(settings, dns_servers=f"127.0.0.1:{port}")
     row = domains.add_domain(session, settings, panel.id, "boletin.example.gob.pe")
     log_in(client, alice)
-    assert "Sin comprobar" in client.get("/p/empleo/domains").text
+    assert "DKIM: sin comprobar" in client.get("/p/empleo/domains").text
     name_server.zone = {
         f"{row.dkim_keys[0].selector}._domainkey.{row.domain}": ["v=DKIM1; p="],
         row.return_path_domain: ["v=spf1 mx", "v=spf1 a"],
@@ -446,13 +446,15 @@ def test_list_of_domains_shows_what_the_last_check_found(client, app, session, s
     page = submit(client, f"/p/empleo/domains/{row.id}/check", follow_redirects=True).text
     assert "v=DMARC1; p=none" in page and "Hay más de uno" in page
     text = client.get("/p/empleo/domains").text
-    for state in ("DKIM: con problemas", "MX: falta", "SPF: con problemas", "DMARC: publicado", "Comprobado hace"):
+    for state in ("DKIM: sin publicar", "MX: falta", "SPF: con problemas", "DMARC: publicado", "Comprobado hace"):
         assert state in text
     page = client.get(f"/p/empleo/domains/{row.id}").text
     assert "DMARC: publicado" in page
     assert "v=DMARC1; p=none" in page and "Hay más de uno" in page, "the details stay with the domain"
     submit(client, f"/p/empleo/domains/{row.id}", {"return_path_domain": "vuelta.example.gob.pe"})
-    assert "Sin comprobar" in client.get("/p/empleo/domains").text
+    text = client.get("/p/empleo/domains").text
+    assert "DKIM: sin publicar" in text and "DMARC: publicado" in text, "these are about names that stayed"
+    assert "MX:" not in text and "SPF:" not in text
 
 
 def test_check_leads_to_the_domains_page_whatever_a_record_holds(
@@ -469,24 +471,41 @@ def test_check_leads_to_the_domains_page_whatever_a_record_holds(
     app.extensions["settings"] = replace(settings, dns_servers=f"127.0.0.1:{name_server.server_address[1]}")
     row = domains.add_domain(session, settings, panel.id, "boletin.example.gob.pe")
     log_in(client, alice)
-    name_server.zone = {f"_dmarc.{row.domain}": ["v=DMARC1; p=none; rua=\0<b>"]}
+    name_server.zone = {
+        row.return_path_domain: ["v=spf1 \0<b>"],
+        f"_dmarc.{row.domain}": ["v=DMARC1; p=none; rua=\0<i>"],
+    }
     answer = submit(client, f"/p/empleo/domains/{row.id}/check")
     assert (answer.status_code, answer.location) == (303, f"/p/empleo/domains/{row.id}")
-    assert "rua=\N{REPLACEMENT CHARACTER}&lt;b&gt;" in client.get(answer.location).text
+    page = client.get(answer.location).text
+    assert "v=spf1 \N{REPLACEMENT CHARACTER}&lt;b&gt;" in page
+    assert "rua=\N{REPLACEMENT CHARACTER}&lt;i&gt;" in page
     submit(client, f"/p/empleo/domains/{row.id}", {"return_path_domain": "vuelta.example.gob.pe"})
-    assert "\N{REPLACEMENT CHARACTER}" not in client.get(answer.location).text, "what was found is about another name"
+    page = client.get(answer.location).text
+    assert "rua=\N{REPLACEMENT CHARACTER}&lt;i&gt;" in page
+    assert "&lt;b&gt;" not in page, "that was found at another name"
 
 
-@pytest.mark.parametrize("state", [*KeyStatus, *Presence])
-@pytest.mark.parametrize("code", ["dkim", "return_path_mx", "return_path_spf", "dmarc"])
+def test_checks_of_one_panel_are_limited(client, app, session, settings, alice, panel, name_server):  # noqa: F811
+    from dataclasses import replace
+
+    port = name_server.server_address[1]
+    app.extensions["settings"] = replace(settings, dns_servers=f"127.0.0.1:{port}")
+    row = domains.add_domain(session, settings, panel.id, "boletin.example.gob.pe")
+    log_in(client, alice)
+    codes = [submit(client, f"/p/empleo/domains/{row.id}/check").status_code for _ in range(13)]
+    assert codes == [303] * 12 + [429]
+
+
+@pytest.mark.parametrize("state", list(Presence))
+@pytest.mark.parametrize("code", ["return_path_mx", "return_path_spf", "dmarc"])
 def test_every_state_of_a_record_has_a_word(app, code, state):
     from app.web.domains.sentences import presence_sentence, record_state
 
     with app.test_request_context():
         name, word, colour, icon = record_state(code, state)
         assert name and word and colour and icon
-        if isinstance(state, Presence):
-            assert presence_sentence(PresenceCheck(status=state, name="x"))
+        assert presence_sentence(PresenceCheck(status=state, name="x"))
 
 
 @pytest.mark.parametrize("status", list(KeyStatus))
