@@ -6,19 +6,21 @@ from jinja2 import TemplateError
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from app.flow.importing.guess import folded
+from app.flow.campaign_content import TEMPLATE_PARTS
+from app.flow.importing.claims import ENDED
+from app.flow.importing.guess import FIELD_PREFIX, folded
 from app.flow.problem import Problem
 from app.flow.sessions import AnySession, rows_changed
 from app.mail.merge_language import FIELD_KEY, TAKEN_KEYS
 from app.mail.templates import fields_used
-from app.models import Campaign, CampaignStatus, Contact, CustomField, FieldType
+from app.models import Campaign, CampaignStatus, Contact, CustomField, FieldType, Import
 
 OVER = (CampaignStatus.FINISHED, CampaignStatus.CANCELLED)
 
 
 class FieldProblem(Problem):
     """``bad_key``, ``reserved_key``, ``taken_key``, ``taken_label`` (label: the other's), ``in_use``
-    (campaigns)."""
+    (usage)."""
 
 
 def of_panel(session: AnySession, panel_id: int) -> list[CustomField]:
@@ -78,16 +80,28 @@ class Usage:
     contacts: int
     """With a value."""
     campaigns: list[Campaign]
-    """Neither finished nor cancelled, and written with the field; while there are some, it can't be deleted."""
+    """Neither finished nor cancelled, and written with the field."""
+    imports: list[Import]
+    """Not ended, and one of their columns is the field: applied later, they would make it anew, as text."""
+
+    @property
+    def is_needed(self) -> bool:
+        """Then it can't be deleted."""
+        return bool(self.campaigns or self.imports)
 
 
 def usage(session: AnySession, field: CustomField) -> Usage:
     holding = select(func.count()).where(Contact.panel_id == field.panel_id, Contact.fields.has_key(field.key))
-    return Usage(session.scalars(holding).one(), _campaigns_with(session, field))
+    return Usage(session.scalars(holding).one(), _campaigns_with(session, field), _imports_into(session, field))
+
+
+def _imports_into(session: AnySession, field: CustomField) -> list[Import]:
+    going_on = select(Import).where(Import.panel_id == field.panel_id, Import.status.not_in(ENDED)).order_by(Import.id)
+    return [one for one in session.scalars(going_on) if FIELD_PREFIX + field.key in one.mapping.values()]
 
 
 def _campaigns_with(session: AnySession, field: CustomField) -> list[Campaign]:
-    content = (Campaign.subject, Campaign.html, Campaign.text)
+    content = (getattr(Campaign, part) for part in TEMPLATE_PARTS)
     mentioning = (
         select(Campaign)
         .where(Campaign.panel_id == field.panel_id, Campaign.status.not_in(OVER))
@@ -99,17 +113,17 @@ def _campaigns_with(session: AnySession, field: CustomField) -> list[Campaign]:
 
 def _needs(campaign: Campaign, key: str) -> bool:
     try:
-        return any(key in fields_used(source) for source in (campaign.subject, campaign.html, campaign.text))
+        return any(key in fields_used(source) for source in (getattr(campaign, part) for part in TEMPLATE_PARTS))
     except (ValueError, TemplateError):
         return True  # A draft that can't be read yet mentions it.
 
 
 def remove(session: AnySession, field: CustomField) -> None:
-    """The field goes, and its values in all contacts with it. Raises ``in_use`` (usage) while campaigns need it.
+    """The field goes, and its values in all contacts with it. Raises ``in_use`` (usage) while somebody needs it.
     Commits."""
-    campaigns = _campaigns_with(session, field)
-    if campaigns:
-        raise FieldProblem("in_use", campaigns=campaigns)
+    needed = usage(session, field)
+    if needed.is_needed:
+        raise FieldProblem("in_use", usage=needed)
     holding = update(Contact).where(Contact.panel_id == field.panel_id, Contact.fields.has_key(field.key))
     rows_changed(session, holding.values(fields=Contact.fields - field.key))
     session.delete(field)

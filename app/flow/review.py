@@ -16,7 +16,7 @@ from sqlalchemy import Integer, String, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.config import Settings
-from app.flow.campaign_content import check_content, content_of
+from app.flow.campaign_content import TEMPLATE_PARTS, check_content, content_of
 from app.flow.sessions import AnySession
 from app.mail.addresses import domain_of
 from app.mail.html import check_links, prepare_html
@@ -209,7 +209,7 @@ def links_of(html: str) -> list[str]:
 
 def fields_of(campaign: Campaign) -> list[str]:
     """Names of the fields that a saved campaign uses, the unsubscribe link included."""
-    parts = (campaign.subject, campaign.preheader, campaign.from_name, campaign.html, campaign.text)
+    parts = (getattr(campaign, part) for part in TEMPLATE_PARTS)
     return sorted(frozenset().union(*(fields_used(part) for part in parts if part)))
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select
 
-from app.flow import suppressions
+from app.flow import imports, suppressions
 from app.models import (
     Contact,
     CustomField,
@@ -22,6 +22,7 @@ from app.models import (
     SuppressionReason,
 )
 from tests import factories
+from tests.flow.test_imports import analysed
 from tests.web.pages import Person, text_of
 
 
@@ -216,6 +217,28 @@ def test_fields_are_made_renamed_moved_and_removed(session, person, panel):
     person.post(f"/custom-fields/{edad.id}/delete")
     session.expire_all()
     assert [f.label for f in session.scalars(select(CustomField))] == ["Departamento"]
+
+
+@pytest.mark.parametrize("part", ["subject", "preheader", "from_name", "html", "text"])
+def test_a_field_stays_wherever_in_a_campaign_it_is_written(session, person, panel, part):
+    field = factories.custom_field(session, panel, "region", label="Región")
+    factories.campaign(session, panel, name="Boletín", **{part: "Hola {{ region }}"})
+    assert "Boletín" in person.text(f"/custom-fields/{field.id}/delete")
+    person.post(f"/custom-fields/{field.id}/delete")
+    assert session.scalars(select(CustomField.key)).all() == ["region"]
+
+
+def test_a_field_stays_while_an_import_brings_values_for_it(session, settings, person, panel):
+    field = factories.custom_field(session, panel, "edad", label="Edad", type="number")
+    job = analysed(session, settings, panel, "Correo;Edad\nana@example.pe;30\n")
+    page = person.get(f"/custom-fields/{field.id}/delete")
+    assert f'/imports/{job.id}">contactos.csv</a>' in page.text
+    assert "btn-danger" not in page.text
+    person.post(f"/custom-fields/{field.id}/delete")
+    assert session.scalars(select(CustomField.type)).one() == "number"
+    imports.cancel(session, settings, job)
+    person.post(f"/custom-fields/{field.id}/delete")
+    assert session.scalars(select(CustomField)).all() == []
 
 
 @pytest.mark.parametrize("status", ["draft", "scheduled", "sending", "paused"])
