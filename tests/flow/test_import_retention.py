@@ -59,6 +59,33 @@ def test_erasing_leaves_another_panels_rows_alone(session, settings, job, panel,
     assert session.scalars(select(Suppression.panel_id)).one() == panel.id
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "('ana@example.pe')",
+        "http://example.test/?q=ana@example.pe",
+        "correo=ana@example.pe&x=1",
+        "'ana@example.pe",
+        "ana%40example.pe",
+        "http://example.test/?q%3DANA%40Example.pe",
+        "mailto:ana@example.pe?subject=hola",
+        "{ana@example.pe}",
+        'dice "ana @ example.pe"',
+    ],
+)
+def test_the_person_is_found_in_whatever_a_rejected_cell_says(session, settings, panel, cell):
+    quoted = cell.replace('"', '""')
+    job = analysed(session, settings, panel, f'Correo;Nombre\nx;"{quoted}"\nmariana%40example.pe x;b\n')
+    assert retention.forget_person(session, panel.id, "ana@example.pe") == 1
+    assert lines(session, job) == {3}
+
+
+def test_an_address_with_signs_is_found_as_a_link_writes_it(session, settings, panel):
+    job = analysed(session, settings, panel, "Correo;Nombre\nx;q=ana%2Bferia%40example.pe\ny;ana-feria@example.pe\n")
+    assert retention.forget_person(session, panel.id, "ana+feria@example.pe") == 1
+    assert lines(session, job) == {3}
+
+
 @pytest.mark.parametrize("email", ["a.b+c@example.pe", "o'brien@example.pe", "a$b^c|d@example.pe", "a*b?@example.pe"])
 def test_signs_in_an_address_mean_themselves_when_it_is_looked_for(session, settings, panel, email):
     job = analysed(
