@@ -362,6 +362,7 @@ def upgrade():
     sa.Column('claim', sa.Integer(), server_default='0', nullable=False),
     sa.Column('lease_expires_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.Column('moved_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.Column('finished_at', sa.DateTime(timezone=True), nullable=True),
     sa.ForeignKeyConstraint(['created_by_id'], ['user_account.id'], name=op.f('fk_import_created_by_id'), ondelete='SET NULL'),
     sa.ForeignKeyConstraint(['list_id'], ['mailing_list.id'], name=op.f('fk_import_list_id')),

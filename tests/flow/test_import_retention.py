@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from app.flow import contacts, imports
 from app.flow.importing import retention, store
@@ -124,6 +124,21 @@ def test_an_import_that_nobody_went_on_with_is_cancelled_and_its_people_forgotte
     assert session.scalar(select(func.count()).select_from(ImportRow)) == 0
     assert queued.status is ImportStatus.QUEUED
     assert [file.name for file in settings.upload_dir.iterdir()] == [queued.stored_path]
+
+
+def test_an_old_import_that_somebody_went_on_with_today_waits_its_days_anew(session, settings, panel):
+    job = analysed(session, settings, panel, "correo\na@example.pe\n")
+    gone = analysed(session, settings, panel, "correo\nb@example.pe\n")
+    session.execute(update(Import).values(created_at=datetime.now(UTC) - LATER))
+    imports.cancel(session, settings, gone)
+    imports.tidy(session, settings, now=datetime.now(UTC))
+    session.expire_all()
+    assert job.status is ImportStatus.READY
+    assert (lines(session, job), lines(session, gone)) == ({2}, {2})
+    imports.tidy(session, settings, now=datetime.now(UTC) + LATER)
+    session.expire_all()
+    assert job.status is ImportStatus.CANCELLED
+    assert (lines(session, job), lines(session, gone)) == (set(), set())
 
 
 def test_files_left_behind_by_a_kill_go_and_young_ones_stay(session, settings, panel):

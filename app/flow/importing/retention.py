@@ -17,12 +17,12 @@ MENTIONED = r"(?:(?<![\w.+-])|(?<=%[0-9a-f][0-9a-f])){local_part}\s*(?:@|%40)\s*
 FORGET = """
     DELETE FROM import_row USING import
     WHERE import.id = import_row.import_id
-        AND (import.finished_at < :before OR import.status = 'cancelled' AND import.created_at < :before)
+        AND (import.finished_at < :before OR import.status = 'cancelled' AND import.moved_at < :before)
 """
-# From these statuses only a person moves an import on; nobody did.
+# From these statuses only a person moves an import on; nobody did, and this is no move.
 ABANDON = """
     UPDATE import SET status = 'cancelled', finished_at = :now
-    WHERE status IN ('uploaded', 'ready') AND created_at < :before
+    WHERE status IN ('uploaded', 'ready') AND moved_at < :before
 """
 
 
