@@ -16,13 +16,14 @@ from app.models import (
     DeliveryStatus,
     FieldType,
     MailingList,
+    PracticeMessage,
     Subscription,
     SubscriptionStatus,
     Suppression,
     SuppressionReason,
 )
 from tests import factories
-from tests.flow.test_imports import analysed
+from tests.flow.test_imports import analysed, upload
 from tests.web.pages import Person, text_of
 
 
@@ -195,6 +196,67 @@ def test_erasing_says_what_it_does_and_keeps_the_ledger(session, settings, perso
     assert session.scalars(select(Subscription)).all() == []
     assert session.scalars(select(Delivery)).one().email == "ana@example.pe"
     assert session.scalars(select(Suppression)).one().email == "ana@example.pe"
+
+
+def captured(session, panel, rcpt_to):
+    row = PracticeMessage(
+        panel_id=panel.id,
+        message_id=f"<{rcpt_to}>",
+        mail_from="r@boletin.example.gob.pe",
+        rcpt_to=rcpt_to,
+        size_bytes=1,
+        raw=b"x",
+    )
+    session.add(row)
+    session.commit()
+
+
+def test_erasing_takes_the_captured_mails_along_and_no_others(session, person, panel, other_panel):
+    contact = factories.contact(session, panel, "ana@example.pe")
+    captured(session, panel, "ana@example.pe")
+    captured(session, panel, "Ana@Example.pe")
+    captured(session, panel, "mariana@example.pe")
+    captured(session, other_panel, "ana@example.pe")
+    assert "los mensajes para esta dirección en el buzón de práctica" in person.text(f"/contacts/{contact.id}/erase")
+    person.post(f"/contacts/{contact.id}/erase")
+    kept = {(one.panel_id, one.rcpt_to) for one in session.scalars(select(PracticeMessage))}
+    assert kept == {(panel.id, "mariana@example.pe"), (other_panel.id, "ana@example.pe")}
+
+
+@pytest.mark.parametrize("status", [DeliveryStatus.SENDING, DeliveryStatus.UNKNOWN])
+def test_erasing_waits_while_the_mailbox_answers_for_a_mail_to_the_person(session, person, panel, status):
+    """Without the captured message, reconciling would take the mail for never sent."""
+    today = datetime.now(UTC).date()
+    contact = factories.contact(session, panel, "ana@example.pe")
+    campaign = factories.campaign(session, panel, name="Boletín", status="sending", frozen_on=today)
+    delivery = Delivery(
+        frozen_on=today, campaign_id=campaign.id, seq=1, contact_id=contact.id,
+        panel_id=panel.id, email=contact.email, status=status,
+    )  # fmt: skip
+    session.add(delivery)
+    captured(session, panel, "ana@example.pe")
+    refused = person.post(f"/contacts/{contact.id}/erase", follow_redirects=True)
+    assert "la campaña «Boletín» está enviando ahora mismo a esta persona" in text_of(refused)
+    assert session.scalars(select(Contact.email)).all() == ["ana@example.pe"]
+    assert session.scalars(select(PracticeMessage.rcpt_to)).all() == ["ana@example.pe"]
+    delivery.status = DeliveryStatus.ACCEPTED
+    session.commit()
+    person.post(f"/contacts/{contact.id}/erase")
+    assert session.scalars(select(Contact)).all() == []
+    assert session.scalars(select(PracticeMessage)).all() == []
+
+
+def test_erasing_says_which_files_stay_and_until_when(session, settings, person, panel):
+    contact = factories.contact(session, panel, "ana@example.pe")
+    path = f"/contacts/{contact.id}/erase"
+    assert "No se borran los archivos" not in person.text(path)
+    job = upload(session, settings, panel, "correo\nana@example.pe\n")
+    page = person.get(path)
+    assert f'/imports/{job.id}">contactos.csv</a>' in page.text
+    assert "La que nadie continúa en 30 días se cancela sola" in text_of(page)
+    imports.cancel(session, settings, job)
+    assert list(settings.upload_dir.iterdir()) == []
+    assert "No se borran los archivos" not in person.text(path)
 
 
 # Custom fields.
