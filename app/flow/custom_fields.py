@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from jinja2 import TemplateError
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
+from app.flow import emptying
 from app.flow.campaign_content import TEMPLATE_PARTS
 from app.flow.importing.claims import ENDED
 from app.flow.importing.guess import FIELD_PREFIX, folded
@@ -13,13 +14,13 @@ from app.flow.problem import Problem
 from app.flow.sessions import AnySession, rows_changed
 from app.mail.merge_language import FIELD_KEY, TAKEN_KEYS
 from app.mail.templates import fields_used
-from app.models import Campaign, CampaignStatus, Contact, CustomField, FieldType, Import
+from app.models import Campaign, CampaignStatus, Contact, CustomField, FieldType, Import, RemovedField
 
 OVER = (CampaignStatus.FINISHED, CampaignStatus.CANCELLED)
 
 
 class FieldProblem(Problem):
-    """``bad_key``, ``reserved_key``, ``taken_key``, ``taken_label`` (label: the other's), ``in_use``
+    """``bad_key``, ``reserved_key``, ``taken_key``, ``emptying_key``, ``taken_label`` (label: the other's), ``in_use``
     (usage)."""
 
 
@@ -40,10 +41,15 @@ def create(session: AnySession, panel_id: int, *, key: str, label: str, type_: F
     field = CustomField(panel_id=panel_id, key=key, label=label, type=type_, position=(last or 0) + 1)
     session.add(field)
     try:
-        session.commit()
+        session.flush()
     except IntegrityError:
         session.rollback()
         raise FieldProblem("taken_key") from None
+    # Asked after the insert, which waits for whoever deletes a field of this key.
+    if emptying.is_going_on(session, panel_id, key):
+        session.rollback()
+        raise FieldProblem("emptying_key")
+    session.commit()
     return field
 
 
@@ -118,13 +124,15 @@ def _needs(campaign: Campaign, key: str) -> bool:
         return True  # A draft that can't be read yet mentions it.
 
 
-def remove(session: AnySession, field: CustomField) -> None:
-    """The field goes, and its values in all contacts with it. Raises ``in_use`` (usage) while somebody needs it.
-    Commits."""
+def remove(session: AnySession, field: CustomField) -> bool:
+    """The field goes at once, and its values in all contacts with it: whether they are gone already, or the dispatcher
+    does what a second was too short for. Raises ``in_use`` (usage) while somebody needs it. Commits."""
     needed = usage(session, field)
     if needed.is_needed:
         raise FieldProblem("in_use", usage=needed)
-    holding = update(Contact).where(Contact.panel_id == field.panel_id, Contact.fields.has_key(field.key))
-    rows_changed(session, holding.values(fields=Contact.fields - field.key))
-    session.delete(field)
+    panel_id, key = field.panel_id, field.key
+    if rows_changed(session, delete(CustomField).where(CustomField.id == field.id)):  # Not by somebody else meanwhile.
+        session.add(RemovedField(panel_id=panel_id, key=key))
     session.commit()
+    emptying.empty(session)
+    return not emptying.is_going_on(session, panel_id, key)

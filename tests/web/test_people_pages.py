@@ -6,9 +6,10 @@ import io
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
-from app.flow import imports, suppressions
+from app.extensions import db
+from app.flow import emptying, imports, suppressions
 from app.models import (
     Contact,
     CustomField,
@@ -301,6 +302,23 @@ def test_a_field_stays_while_an_import_brings_values_for_it(session, settings, p
     imports.cancel(session, settings, job)
     person.post(f"/custom-fields/{field.id}/delete")
     assert session.scalars(select(CustomField)).all() == []
+
+
+def test_a_field_whose_values_take_longer_is_gone_at_once_and_the_page_says_so(app, session, person, panel):
+    """Here an import that is being applied keeps them."""
+    field = factories.custom_field(session, panel, "region", label="Región")
+    factories.contact(session, panel, "ana@example.pe", fields={"region": "Áncash"})
+    with db.engine.begin() as importing:
+        importing.execute(text("SELECT pg_advisory_xact_lock(hashtext('chaski.apply_import'), :id)"), {"id": panel.id})
+        told = person.post(f"/custom-fields/{field.id}/delete", follow_redirects=True)
+    assert "Sus valores terminan de borrarse en los próximos minutos" in text_of(told)
+    assert session.scalars(select(CustomField)).all() == []
+    again = person.post("/custom-fields/new", {"label": "Región", "key": "region", "type": "text"})
+    assert "todavía se están borrando" in text_of(again)
+    emptying.empty(session)
+    session.expire_all()
+    assert session.scalars(select(Contact.fields)).one() == {}
+    assert person.post("/custom-fields/new", {"label": "Región", "key": "region", "type": "text"}).status_code == 302
 
 
 @pytest.mark.parametrize("status", ["draft", "scheduled", "sending", "paused"])
