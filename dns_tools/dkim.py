@@ -1,9 +1,7 @@
 """DKIM keys in the DNS (RFC 6376 §3.6.1): building, parsing and checking the TXT record of a public key.
 
     build_record(public_key, key_type="rsa")        what to publish
-    zone_line(name, text)                           the same as a line of a zone file
     parse_record(text)                              what a record says, or RecordError
-    query_records(resolver, domain, selector)       what is published
     check_published_key(resolver, domain, selector, expected=…)   does it match, and if not, why
 
 The resolver is dnspython's and comes from the caller, with its servers and time limits.
@@ -11,36 +9,23 @@ The resolver is dnspython's and comes from the caller, with its servers and time
 
 import base64
 import binascii
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import dns.exception
-import dns.rdatatype
 import dns.resolver
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-MAX_STRING_OCTETS = 255
-"""Of one character-string in a TXT record (RFC 1035 §3.3)."""
+from dns_tools import findings
+from dns_tools.lookup import query
+from dns_tools.tags import RecordError, parse_tags
+
 MAX_RECORD_CHARACTERS = 4096
 """A 4096-bit RSA key takes about 750; what is much longer is no key but an attack."""
 MIN_RSA_BITS = 1024
 """RFC 8301 §3.2: verifiers must not take shorter ones."""
 ED25519_OCTETS = 32
-
-TAG = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
-
-
-class RecordError(ValueError):
-    """The text is no usable DKIM key record. ``code``: ``too_long``, ``not_a_tag_list``, ``duplicate_tag``,
-    ``version``, ``no_key``, ``base64``, ``key_type``, ``key``, ``key_too_short``."""
-
-    def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(f"{code}: {detail}" if detail else code)
-        self.code = code
-        self.detail = detail
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,15 +64,9 @@ def build_record(public_key: bytes, key_type: str = "rsa") -> str:
     return f"v=DKIM1; k={key_type}; p={base64.b64encode(public_key).decode()}"
 
 
-def zone_line(name: str, text: str) -> str:
-    """A line of a zone file, cut into strings of at most 255 octets as TXT records need."""
-    pieces = [text[start : start + MAX_STRING_OCTETS] for start in range(0, len(text), MAX_STRING_OCTETS)]
-    quoted = " ".join('"' + piece.replace("\\", "\\\\").replace('"', '\\"') + '"' for piece in pieces)
-    return f"{name}. IN TXT ( {quoted} )" if len(pieces) > 1 else f"{name}. IN TXT {quoted}"
-
-
 def parse_record(text: str) -> KeyRecord:
-    """Raises :class:`RecordError`."""
+    """Raises :class:`RecordError`; its codes here: ``too_long``, ``not_a_tag_list``, ``duplicate_tag``, ``version``,
+    ``no_key``, ``base64``, ``key_type``, ``key``, ``key_too_short``."""
     if len(text) > MAX_RECORD_CHARACTERS:
         raise RecordError("too_long", str(len(text)))
     tags = parse_tags(text)
@@ -104,20 +83,6 @@ def parse_record(text: str) -> KeyRecord:
     )
     check_key(record)
     return record
-
-
-def parse_tags(text: str) -> dict[str, str]:
-    """A tag list (RFC 6376 §3.2), in its order."""
-    tags: dict[str, str] = {}
-    for piece in text.strip().rstrip(";").split(";"):
-        name, equals, value = piece.partition("=")
-        name = name.strip()
-        if not equals or not TAG.match(name):
-            raise RecordError("not_a_tag_list", piece.strip()[:80])
-        if name in tags:
-            raise RecordError("duplicate_tag", name)
-        tags[name] = value.strip()
-    return tags
 
 
 def _decode(text: str) -> bytes:
@@ -151,6 +116,10 @@ def check_key(record: KeyRecord) -> None:
         raise RecordError("key_too_short", str(key.key_size))
 
 
+zone_line = findings.zone_line
+"""A record of ours as a line of a zone file."""
+
+
 class KeyStatus(StrEnum):
     MATCHES = "matches"
     MISSING = "missing"
@@ -177,22 +146,13 @@ class KeyCheck:
         return self.status is KeyStatus.MATCHES
 
 
-def query_records(resolver: dns.resolver.Resolver, domain: str, selector: str) -> tuple[str, ...]:
-    """The TXT records at the key's name, none where there are none. Raises ``dns.exception.DNSException``."""
-    try:
-        answer = resolver.resolve(record_name(domain, selector), dns.rdatatype.TXT, search=False)
-    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-        return ()
-    return tuple(b"".join(rdata.strings).decode("ascii", "replace") for rdata in answer)
-
-
 def check_published_key(resolver: dns.resolver.Resolver, domain: str, selector: str, *, expected: str) -> KeyCheck:
     """Whether the DNS shows the key of the record ``expected``. Never raises for what the DNS says."""
     name = record_name(domain, selector)
-    try:
-        found = query_records(resolver, domain, selector)
-    except dns.exception.DNSException as error:
-        return KeyCheck(status=KeyStatus.UNREACHABLE, name=name, detail=type(error).__name__)
+    lookup = query(resolver, name, "TXT")
+    if lookup.unknown:
+        return KeyCheck(status=KeyStatus.UNREACHABLE, name=name, detail=lookup.status)
+    found = tuple(text.decode("ascii", "replace") for text in lookup.texts)
     if len(found) != 1:
         return KeyCheck(status=KeyStatus.SEVERAL if found else KeyStatus.MISSING, name=name, found=found)
     try:

@@ -1,4 +1,4 @@
-"""Whether a record of a kind stands in the DNS at all: MX (RFC 5321 §5.1), SPF (RFC 7208 §4.5), DMARC (RFC 7489 §6.6.3).
+"""Whether a record of a kind stands in the DNS at all: MX (RFC 5321 §5.1), SPF (RFC 7208 §4.5), DMARC (RFC 9989 §4.10).
 What the record allows is not looked at.
 
 The resolver is dnspython's and comes from the caller, with its servers and time limits.
@@ -7,12 +7,13 @@ The resolver is dnspython's and comes from the caller, with its servers and time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-import dns.exception
 import dns.name
-import dns.rdatatype
 import dns.resolver
+
+from dns_tools.dmarc.record import is_dmarc
+from dns_tools.lookup import Lookup, query
+from dns_tools.spf.record import is_spf
 
 
 class Presence(StrEnum):
@@ -37,47 +38,30 @@ class PresenceCheck:
 
 def check_mx(resolver: dns.resolver.Resolver, domain: str) -> PresenceCheck:
     """Any MX but the null MX, which says that the domain takes no mail (RFC 7505)."""
-    return _check(domain, lambda: query_mx(resolver, domain), at_most_one=False)
+    lookup = query(resolver, domain, "MX")
+    hosts = tuple(
+        f"{record.preference} {record.exchange}" for record in lookup.records if record.exchange != dns.name.root
+    )
+    return _judge(domain, lookup, hosts, at_most_one=False)
 
 
 def check_spf(resolver: dns.resolver.Resolver, domain: str) -> PresenceCheck:
-    return _check(domain, lambda: query_txt(resolver, domain, "v=spf1"))
+    return _check_text(resolver, domain, is_spf)
 
 
 def check_dmarc(resolver: dns.resolver.Resolver, domain: str) -> PresenceCheck:
-    name = f"_dmarc.{domain}"
-    return _check(name, lambda: query_txt(resolver, name, "v=DMARC1"))
+    return _check_text(resolver, f"_dmarc.{domain}", is_dmarc)
 
 
-def query_mx(resolver: dns.resolver.Resolver, name: str) -> tuple[str, ...]:
-    """``10 mx.example.pe.``; raises ``dns.exception.DNSException``."""
-    return tuple(
-        f"{record.preference} {record.exchange}"
-        for record in _answer(resolver, name, dns.rdatatype.MX)
-        if record.exchange != dns.name.root
-    )
+def _check_text(resolver: dns.resolver.Resolver, name: str, is_one: Callable[[bytes], bool]) -> PresenceCheck:
+    lookup = query(resolver, name, "TXT")
+    found = tuple(text.decode("ascii", "replace") for text in lookup.texts if is_one(text))
+    return _judge(name, lookup, found)
 
 
-def query_txt(resolver: dns.resolver.Resolver, name: str, version: str) -> tuple[str, ...]:
-    """The texts whose first word is the version tag, as SPF (a blank behind it) and DMARC (a semicolon) write it."""
-    texts = (
-        b"".join(record.strings).decode("ascii", "replace") for record in _answer(resolver, name, dns.rdatatype.TXT)
-    )
-    return tuple(text for text in texts if text.replace(";", " ").split(" ", 1)[0].lower() == version.lower())
-
-
-def _answer(resolver: dns.resolver.Resolver, name: str, kind: dns.rdatatype.RdataType) -> list[Any]:
-    try:
-        return list(resolver.resolve(name, kind, search=False))
-    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-        return []
-
-
-def _check(name: str, query: Callable[[], tuple[str, ...]], *, at_most_one: bool = True) -> PresenceCheck:
-    try:
-        found = query()
-    except dns.exception.DNSException as error:
-        return PresenceCheck(status=Presence.UNREACHABLE, name=name, detail=type(error).__name__)
+def _judge(name: str, lookup: Lookup, found: tuple[str, ...], *, at_most_one: bool = True) -> PresenceCheck:
+    if lookup.unknown:
+        return PresenceCheck(status=Presence.UNREACHABLE, name=name, detail=lookup.status)
     if at_most_one and len(found) > 1:
         return PresenceCheck(status=Presence.SEVERAL, name=name, found=found)
     return PresenceCheck(status=Presence.PRESENT if found else Presence.MISSING, name=name, found=found)

@@ -49,6 +49,7 @@ class ScriptedRelay:
     script: Mapping[str, Behaviour] = field(default_factory=dict)
     pipelining: bool = True
     greeting: str = "220 relay.test ESMTP"
+    greeting_after_seconds: float = 0.0
     goodbye: str = "221 bye"
     """Empty: it hangs up without a word."""
     messages_before_421: int = 1_000_000
@@ -119,6 +120,7 @@ class _Dialogue:
         self.taken = 0
 
     def run(self) -> None:
+        time.sleep(self.relay.greeting_after_seconds)
         self.reply(self.relay.greeting)
         mail_from, rcpt_to, behaviour = "", "", self.relay.default
         while line := self.file.readline():

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 MAX_REPLY_CHARACTERS = 500
+RECORD_PATIENCE_SECONDS = 600.0
+"""How long a worker waits for a database that is away, to write down an answer that it heard."""
 MIN_ATTEMPTS = 3
 """A delivery has had so many tries before its age makes it fail."""
 

@@ -23,6 +23,7 @@ from app.models import (
     ProofStatus,
     check_transition,
     coded,
+    read_coded,
     sources_of,
 )
 
@@ -84,7 +85,8 @@ def send_proof(session: AnySession, street: Street, proof_id: int) -> ProofStatu
         return _finish(session, proof, ProofStatus.FAILED, answer.text)
     accepted = classify_reply(answer.code, answer.text, stage=answer.stage).verdict is Verdict.ACCEPTED
     status = ProofStatus.ACCEPTED if accepted else ProofStatus.FAILED
-    return _finish(session, proof, status, f"{answer.code} {answer.text}")
+    is_ours = read_coded(OwnReply, answer.text)[0] is not None
+    return _finish(session, proof, status, answer.text if is_ours else f"{answer.code} {answer.text}")
 
 
 def write(session: AnySession, settings: Settings, proof: Proof) -> OutgoingMessage:

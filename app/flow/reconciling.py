@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import text
 
 from app.flow import batches, bell
+from app.flow.outcomes import RECORD_PATIENCE_SECONDS
 from app.flow.sessions import AnySession
 from app.logs import get_logger
 from app.models import DeliveryStatus, OwnReply
@@ -25,8 +26,9 @@ PRACTICE_RELAY_ID = 0
 """As deliveries carry it. The practice relay remembers everything that it took."""
 
 ASKABLE_RELAY_IDS = (PRACTICE_RELAY_ID,)
-BY_HAND_AFTER_SECONDS = 60
-"""People are asked only when no worker can be about to record the answer after all."""
+BY_HAND_AFTER_SECONDS = int(RECORD_PATIENCE_SECONDS) + 120
+"""People are asked only when no worker can be about to record the answer after all: a decision to send again must not meet
+an acceptance that was heard."""
 
 AskRelay = Callable[[AnySession, int, int, Collection[str]], Mapping[str, str] | None]
 """``(session, campaign_id, relay_id, message_ids) -> {message_id: queue id}`` of those that this relay has; None where it

@@ -252,7 +252,7 @@ def record(
     chunk: list[MarkedDelivery],
     answers: list[Answer],
     *,
-    patience_seconds: float = 600.0,
+    patience_seconds: float = outcomes.RECORD_PATIENCE_SECONDS,
 ) -> outcomes.ChunkResult:
     """Write the answers down. The database may be away (a restart): an answer that was heard is worth waiting for,
     since without it the delivery is unknown and has to be asked after."""

@@ -20,8 +20,8 @@ from app.models import RelaySecurity
 CONNECT_SECONDS = 8.0
 """For the name and all addresses of a relay together."""
 HANDSHAKE_SECONDS = 12.0
-"""From the connection to the accepted log-in. Both together stay under two thirds of the default lease, since the lease is not
-renewed while a connection is opened."""
+"""From the connection to the accepted log-in. Both together stay under two thirds of the default lease, which is looked
+after between one connection's opening and the next."""
 CUT_AGAIN_SECONDS = 0.2
 
 AddressInfo = list[tuple[Any, ...]]

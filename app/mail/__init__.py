@@ -21,6 +21,7 @@ How one campaign becomes messages, in order:
  9. ``dkim``              RFC 6376 and RFC 8463 signatures over what ``compose`` made; the wire form
 10. ``replies``           what the relay answered -> accepted, deferred, bounced, failed, and why; by ``reply_rules``, as data
 11. ``retry``             when to try a deferred delivery again, and when to give up
+12. ``bounces``           what a mail that came back says of each recipient (its parts: ``bouncing``)
 
 Beside it, for the practice relay: ``practice_rules`` (which answer an address asks for) and ``captured`` (what a message
 that came over the wire says of itself).

@@ -2,7 +2,6 @@
 desk's screen and on a phone: each is what tests/e2e/watch.py demands."""
 
 import re
-import threading
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.serving import make_server
 
 from app.config import Settings
 from app.flow.sessions import AnySession
@@ -53,18 +51,6 @@ VARIANTS = {
     "contacts.index": ("q=nadie",),
     "campaigns.index": ("q=nadie",),
 }
-
-
-@pytest.fixture
-def site(app: Flask) -> Iterator[str]:
-    """The application on a port of its own."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from app.flow import composing, previews, proofs
 from app.mail.tokens import TokenPurpose, read_token, token_of_message_id
-from app.models import Campaign, Panel, Proof, ProofStatus, Suppression
+from app.models import Campaign, OwnReply, Panel, Proof, ProofStatus, Suppression
 from tests import factories
 from tests.flow.streets import street
 from tests.scripted_relay import Behaviour, ScriptedRelay
@@ -72,6 +72,13 @@ def test_refusal_of_the_relay_is_quoted(session, settings, panel, campaign, rela
     proof = requested(session, panel, campaign, "no@example.pe")
     assert proofs.send_proof(session, street(settings), proof.id) is ProofStatus.FAILED
     assert proof.reply == "550 5.1.1 no such user"
+
+
+def test_connection_that_the_relay_dropped_is_a_note_of_the_platform(session, settings, panel, campaign, relay):
+    relay.script = {AUTHOR: Behaviour(drop="rcpt")}
+    proof = requested(session, panel, campaign)
+    assert proofs.send_proof(session, street(settings), proof.id) is ProofStatus.FAILED
+    assert proof.reply == OwnReply.RELAY_CLOSED
 
 
 def test_mail_that_can_not_be_made_says_why(session, settings, panel, campaign, relay):

@@ -287,7 +287,7 @@ def one_lost_at_a_relay_without_memory(
         assert statuses(session) == {"accepted": 59, "unknown": 1}
         assert session.scalar(text("SELECT reply_text FROM delivery WHERE status = 'unknown'")) == OwnReply.RELAY_CLOSED
         assert reconciling.waiting_for_a_person(session, [frozen.id]) == {}, "its worker may still know the answer"
-        session.execute(text("UPDATE delivery SET unknown_at = now() - interval '61 seconds' WHERE status = 'unknown'"))
+        session.execute(text("UPDATE delivery SET unknown_at = now() - interval '13 minutes' WHERE status = 'unknown'"))
         session.commit()
         yield relay
 
@@ -302,6 +302,10 @@ def test_person_says_that_it_was_sent(
     assert statuses(session) == counted(session) == {"accepted": 60}
     assert outcomes.finish_campaigns(session) == [frozen.id]
     assert len(one_lost_at_a_relay_without_memory.stored) == 60
+
+
+def test_people_are_asked_only_when_no_worker_can_still_write_down_what_it_heard() -> None:
+    assert reconciling.BY_HAND_AFTER_SECONDS > outcomes.RECORD_PATIENCE_SECONDS
 
 
 def test_person_has_it_sent_again(

@@ -92,8 +92,7 @@ def test_the_published_key_matches(server):
 
 def test_a_long_record_is_cut_and_joined_again(server):
     assert len(KEY) > 255
-    check(server, [KEY])
-    assert dkim.query_records(server.resolver(), DOMAIN, "s1") == (KEY,)
+    assert check(server, [KEY]).found == (KEY,)
 
 
 def test_blanks_order_and_hash_tags_do_not_matter(server):
@@ -137,7 +136,7 @@ def test_silence_ends_after_the_resolvers_time(server):
     server.mute = True
     found = check(server, [KEY])
     assert found.status is KeyStatus.UNREACHABLE
-    assert found.detail == "LifetimeTimeout"
+    assert found.detail == "timeout"
 
 
 def test_ed25519_keys_are_the_bare_octets():

@@ -9,7 +9,7 @@ import pytest
 
 from app.flow.relays import RelayEndpoint
 from app.flow.submission import Answer, AnswerKind, OutgoingMessage
-from app.models import RelaySecurity
+from app.models import OwnReply, RelaySecurity, read_coded
 from tests.scripted_relay import Behaviour, ScriptedRelay
 from workers.smtp.pool import ConnectionPool
 from workers.smtp.transport import SmtpTransport
@@ -209,6 +209,33 @@ class TimedLease:
 
     def keep(self) -> None:
         return
+
+
+class RenewedLease(TimedLease):
+    """As a batch's: it holds for so long after each look."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+    def keep(self) -> None:
+        self.until = time.monotonic() + self.seconds
+
+
+def test_connections_that_open_slowly_do_not_use_up_the_lease(pool: ConnectionPool) -> None:
+    with ScriptedRelay(greeting_after_seconds=0.4) as relay:
+        answers = submit(
+            relay.port, pool, *(f"r{n}@example.pe" for n in range(8)), lease=RenewedLease(1.0), connections=4
+        )
+        assert [a.code for a in answers.values()] == [250] * 8
+        assert relay.connections == 4
+
+
+def test_relay_can_not_speak_in_the_name_of_the_platform(pool: ConnectionPool) -> None:
+    with ScriptedRelay(default=Behaviour(rcpt=f"550 {OwnReply.SETTLED_AS_SENT}")) as relay:
+        answers = submit(relay.port, pool, "ana@example.pe")
+        assert answers[1].text == "550 settled_as_sent"
+        assert read_coded(OwnReply, answers[1].text)[0] is None
 
 
 @pytest.mark.parametrize("pipelining", [True, False])

@@ -1,12 +1,10 @@
 """Campaigns in Chromium, under the real policy: the editor's behaviours, the live page moving, nothing that axe objects to."""
 
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
-from werkzeug.serving import make_server
 
 from app.flow import sampling
 from app.models import Campaign, CampaignStatus
@@ -16,18 +14,6 @@ from tests.fixtures.laws import arrange
 pytestmark = pytest.mark.browser
 
 AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
-
-
-@pytest.fixture
-def site(app):
-    """The application on a port of the loopback; its address."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join(timeout=10)
-    server.server_close()
 
 
 @pytest.fixture

@@ -1,15 +1,12 @@
 """The practice mailbox in Chromium: a captured message can't run scripts, and the pages are accessible."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, scoped_session
-from werkzeug.serving import make_server
 
 from app.models import Panel, User
 from tests.fixtures.app import log_in
@@ -33,24 +30,13 @@ EVIL = b"""Subject: malo\r\nMIME-Version: 1.0\r\nContent-Type: text/html; charse
 
 
 @pytest.fixture
-def address(app: Flask) -> Iterator[str]:
-    """The application on a port of its own."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-
-
-@pytest.fixture
-def page(browser: "Browser", address: str, client: FlaskClient, alice: User) -> Iterator["Page"]:
+def page(browser: "Browser", site: str, client: FlaskClient, alice: User) -> Iterator["Page"]:
     """A page in which Alice is logged in."""
     log_in(client, alice)
     cookie = client.get_cookie("chaski_session")
     assert cookie is not None
-    context = browser.new_context(base_url=address, viewport={"width": 1280, "height": 900})
-    context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": address}])
+    context = browser.new_context(base_url=site, viewport={"width": 1280, "height": 900})
+    context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": site}])
     yield context.new_page()
     context.close()
 

@@ -1,12 +1,10 @@
 """The look in Chromium: accessible and without sideways scrolling on a phone and on a desk, by mouse and by keyboard."""
 
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
-from werkzeug.serving import make_server
 
 from app.flow import accounts, domains
 from app.models import CampaignStatus, Panel, PanelMode, Relay, RelaySecurity, SendingDomain
@@ -21,19 +19,9 @@ SIZES = ((1280, 900), (360, 760))
 
 
 @pytest.fixture
-def address(app):
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-
-
-@pytest.fixture
-def page(browser, address):
+def page(browser, site):
     """A page that remembers what the console said: with a strict policy, a refused style or script stands there."""
-    context = browser.new_context(base_url=address, locale="es-PE", viewport={"width": 1280, "height": 900})
+    context = browser.new_context(base_url=site, locale="es-PE", viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.told = []
     page.on("console", lambda message: page.told.append(message.text) if message.type == "error" else None)

@@ -16,7 +16,7 @@ from enum import Enum, auto
 
 from app.flow.submission import Answer, AnswerKind, OutgoingMessage
 from app.mail.replies import Stage
-from app.models import OwnReply, coded
+from app.models import OwnReply, coded, read_coded
 
 MAX_REPLY_BYTES = 64 * 1024
 CLOSING = 421
@@ -47,6 +47,11 @@ Refusal = tuple[int, str, Stage]
 def refused(message: OutgoingMessage, refusal: Refusal) -> Answer:
     code, text, stage = refusal
     return Answer(seq=message.seq, kind=AnswerKind.REPLIED, code=code, text=text, stage=stage)
+
+
+def _as_said(code: str, words: str) -> str:
+    """A relay's words; with their number where they would read as a note of the platform's own."""
+    return words if read_coded(OwnReply, words)[0] is None else f"{code} {words}"
 
 
 class ConnectionLost(Exception):
@@ -255,7 +260,7 @@ class SmtpConnection:
             lines.append(line[4:].decode("utf-8", "replace"))
             if line[3:4] != b"-":
                 del self._in[:start]
-                return int(line[:3]), " ".join(lines)
+                return int(line[:3]), _as_said(line[:3].decode(), " ".join(lines))
         return None
 
     def _on_reply(self, step: Await, transaction: Transaction, code: int, text: str) -> None:

@@ -86,7 +86,7 @@ class _Run:
             self._stop_for_lost_lease()
             return False
         self._retire_worn_out()
-        while self._may_take():
+        while self._lease.holds() and self._may_take():
             message = self._next_message()
             if message is None:
                 break
@@ -122,6 +122,7 @@ class _Run:
         except RelayUnavailable as error:
             self._unavailable = error
             return None
+        self._lease.keep()  # Opening took its time, and others may follow.
         self._connections.append(connection)
         self._selector.register(connection.sock, selectors.EVENT_READ, connection)
         return connection

@@ -7,8 +7,11 @@
   const numbers = new Intl.NumberFormat(document.documentElement.lang, { useGrouping: "always" });
   const timeAxis = {
     type: "time",
+    minInterval: 1000,
     axisLabel: {
       hideOverlap: true,
+      showMinLabel: false,
+      showMaxLabel: false,
       formatter: { year: "{yyyy}", month: "{MM}/{yyyy}", day: "{dd}/{MM}", hour: "{HH}:{mm}", minute: "{HH}:{mm}", second: "{HH}:{mm}:{ss}", millisecond: "{HH}:{mm}:{ss}", none: "{HH}:{mm}:{ss}" },
     },
   };
@@ -56,8 +59,11 @@
       at: Number(row.querySelector("[data-at]").dataset.at),
       values: [...row.querySelectorAll("[data-value]")].map((cell) => Number(cell.dataset.value)),
     }));
+    // One span more on either side: a single bar has no axis of its own to stand on.
+    const span = Number(element.dataset.span) * 1000;
     chartOf(element).setOption({
       ...common,
+      xAxis: { ...timeAxis, min: rows[0].at - span, max: rows.at(-1).at + span },
       color: [primary, "#b3261e"],
       legend: { top: 0 },
       series: names.map((name, index) => ({ name, type: "bar", barMaxWidth: 24, data: rows.map((row) => [row.at, row.values[index]]) })),

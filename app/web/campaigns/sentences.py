@@ -67,7 +67,7 @@ def problem_sentences() -> dict[str, str]:
             "Otra persona guardó esta campaña mientras usted la editaba. Su texto sigue abajo, sin guardar: "
             "cópielo, recargue la página y vuelva a aplicar sus cambios."
         ),
-        "wrong_status": _("La campaña está %(status)s: esta acción ya no es posible. Vea abajo en qué quedó."),
+        "wrong_status": _("La campaña está %(status)s: esta acción ya no es posible."),
         "past": _("Esa hora ya pasó. Elija una hora futura, o «Enviar ahora»."),
         "too_far": _("Elija una fecha dentro de los próximos dos años."),
         "time_skipped": _("Ese día los relojes se adelantan y esa hora no existe. Elija otra hora."),

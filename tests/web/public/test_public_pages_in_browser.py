@@ -1,15 +1,14 @@
 """The pages that recipients see, in Chromium: without script, at 360 and 1280 px, light and dark; axe finds nothing."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from werkzeug.serving import make_server
 
 from app.config import Settings
 from app.web.public import create_tracking_application
+from tests.fixtures.app import served
 from tests.fixtures.tracking import Sent
 
 if TYPE_CHECKING:
@@ -27,12 +26,8 @@ def base_url(app: object, settings: Settings, sent: Sent) -> Iterator[str]:
     import dataclasses
 
     named = dataclasses.replace(settings, organisation_name="Ministerio de Ejemplo")
-    server = make_server("127.0.0.1", 0, create_tracking_application(named), threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
+    with served(create_tracking_application(named)) as address:
+        yield address
 
 
 def check(page: "Page", name: str) -> None:
