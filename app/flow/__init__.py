@@ -28,7 +28,7 @@
 Around it:
 
     panels, domains, relays   who sends, from which domain, through what; relay_probe: «Probar conexión»
-    domain_checks             what the DNS shows of a domain now
+    domain_checks, signing    what the DNS shows of a domain now; what signs its mail, and whether that can be checked
     smtp_opening              the first words with a relay, bounded in time and lines; for the probe and for the transport
     accounts, passwords       people who log in
     installation, seeding     whether it runs; sample data

@@ -20,6 +20,7 @@ from sqlalchemy import delete, select
 from app.config import Settings
 from app.flow.problem import Problem
 from app.flow.sessions import AnySession
+from app.flow.signing import signing_keys
 from app.flow.submission import OutgoingMessage
 from app.mail.addresses import domain_of
 from app.mail.compose import CompiledCampaign, Content, Mailing, Recipient, RenderedMessage
@@ -143,7 +144,7 @@ def sending_domain_of(session: AnySession, campaign: Campaign) -> SendingDomain:
 
 def signers_of(settings: Settings, domain: SendingDomain) -> list[DkimSigner]:
     """A signer per active key. No active key: nothing may leave unsigned."""
-    keys = [key for key in domain.dkim_keys if key.is_active]
+    keys = signing_keys(domain)
     if not keys:
         raise CompositionProblem("no_dkim_key", domain.domain)
     return [

@@ -1,17 +1,19 @@
 """What the DNS shows of a sending domain now: its keys, and whether MX, SPF and DMARC stand there at all. The result stays
-with the domain, so that the list of domains says how each was found."""
+with the domain and its keys, for the list of domains and for the checklist before sending."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import dns.resolver
 
-from app.flow import domains
 from app.flow.sessions import AnySession
-from app.models import SendingDomain
+from app.models import DkimKey, SendingDomain
 from dns_tools import dkim, presence
+
+OF_THE_RETURN_PATH = frozenset({"return_path_mx", "return_path_spf"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,34 +24,64 @@ class DomainCheck:
     """By the code of ``domains.DnsRecord``."""
 
 
-CHECKS: dict[str, Callable[[dns.resolver.Resolver, str], presence.PresenceCheck]] = {
-    "return_path_mx": presence.check_mx,
-    "return_path_spf": presence.check_spf,
-    "dmarc": presence.check_dmarc,
-}
-
-
 def check_domain(
     session: AnySession, row: SendingDomain, resolver: dns.resolver.Resolver, *, now: datetime
-) -> DomainCheck:
-    """Asks, and keeps with the domain what was found. Commits."""
-    records = _check_records(row, resolver)
-    keys = domains.check_keys(session, row, resolver)
-    row.dns_states = _key_state(row, keys) | {code: check.status.value for code, check in records.items()}
-    row.dns_checked_at = now
+) -> DomainCheck | None:
+    """Asks, and keeps with the domain what was found; None where somebody removed it meanwhile. Commits, before asking
+    too: no transaction waits for name servers."""
+    domain_id, return_path = row.id, row.return_path_domain
+    ask_keys, ask_records = _key_questions(row, resolver), _record_questions(row, resolver)
     session.commit()
-    return DomainCheck(keys=keys, records=records)
+    check = _ask(ask_keys, ask_records)
+    found = session.get(SendingDomain, domain_id, populate_existing=True, with_for_update=True)
+    if found is not None:
+        _note_keys(found.dkim_keys, check.keys, now)
+        _note_records(found, check.records, now, same_return_path=found.return_path_domain == return_path)
+    session.commit()
+    return check if found is not None else None
 
 
-def _check_records(row: SendingDomain, resolver: dns.resolver.Resolver) -> dict[str, presence.PresenceCheck]:
-    """All questions at once: name servers that don't answer cost their time limit once."""
-    names = {"return_path_mx": row.return_path_domain, "return_path_spf": row.return_path_domain, "dmarc": row.domain}
-    with ThreadPoolExecutor(max_workers=len(names)) as pool:
-        asked = {code: pool.submit(CHECKS[code], resolver, name) for code, name in names.items()}
-    return {code: answer.result() for code, answer in asked.items()}
+def _key_questions(row: SendingDomain, resolver: dns.resolver.Resolver) -> dict[int, Callable[[], dkim.KeyCheck]]:
+    return {
+        key.id: partial(dkim.check_published_key, resolver, row.domain, key.selector, expected=key.public_record)
+        for key in row.dkim_keys
+    }
 
 
-def _key_state(row: SendingDomain, keys: dict[int, dkim.KeyCheck]) -> dict[str, str]:
-    """Of several keys that sign, the first one that is not as it should be."""
-    found = sorted((keys[key.id] for key in row.dkim_keys if key.is_active), key=lambda check: check.ok)
-    return {"dkim": found[0].status.value} if found else {}
+def _record_questions(
+    row: SendingDomain, resolver: dns.resolver.Resolver
+) -> dict[str, Callable[[], presence.PresenceCheck]]:
+    return {
+        "return_path_mx": partial(presence.check_mx, resolver, row.return_path_domain),
+        "return_path_spf": partial(presence.check_spf, resolver, row.return_path_domain),
+        "dmarc": partial(presence.check_dmarc, resolver, row.domain),
+    }
+
+
+def _ask(
+    keys: Mapping[int, Callable[[], dkim.KeyCheck]], records: Mapping[str, Callable[[], presence.PresenceCheck]]
+) -> DomainCheck:
+    """All questions at once: name servers that don't answer cost their time limit once, however many the keys."""
+    with ThreadPoolExecutor(max_workers=len(keys) + len(records)) as pool:
+        asked_keys = {key_id: pool.submit(question) for key_id, question in keys.items()}
+        asked_records = {code: pool.submit(question) for code, question in records.items()}
+    return DomainCheck(
+        keys={key_id: answer.result() for key_id, answer in asked_keys.items()},
+        records={code: answer.result() for code, answer in asked_records.items()},
+    )
+
+
+def _note_keys(keys: list[DkimKey], checks: Mapping[int, dkim.KeyCheck], now: datetime) -> None:
+    """Silent name servers say nothing about a record: what was known of it stays."""
+    for key in keys:
+        if key.id in checks and checks[key.id].status is not dkim.KeyStatus.UNREACHABLE:
+            key.checked_at, key.is_published = now, checks[key.id].ok
+
+
+def _note_records(
+    row: SendingDomain, checks: Mapping[str, presence.PresenceCheck], now: datetime, *, same_return_path: bool
+) -> None:
+    """What was found of a return path that was changed meanwhile is about another name."""
+    codes = checks.keys() if same_return_path else checks.keys() - OF_THE_RETURN_PATH
+    row.dns_states = {code: checks[code].status.value for code in codes}
+    row.dns_checked_at = now

@@ -117,7 +117,8 @@ def update_domain(
     if not is_under_allowed_suffix(return_path, settings):
         raise DomainProblem("return_path_suffix", names=settings.suffixes)
     if return_path != row.return_path_domain:
-        row.dns_states, row.dns_checked_at = {}, None  # What was found is about another name.
+        # What was found of the return path is about another name.
+        row.dns_states = {code: state for code, state in row.dns_states.items() if not code.startswith("return_path")}
     row.return_path_domain, row.tracking_url = return_path, checked_tracking_url(tracking_url)
     session.commit()
 
@@ -215,20 +216,6 @@ def public_key_record(session: AnySession, domain: str, selector: str) -> str | 
         .join(DkimKey.sending_domain)
         .where(SendingDomain.domain == domain.lower(), DkimKey.selector == selector)
     )
-
-
-def check_keys(session: AnySession, row: SendingDomain, resolver: dns.resolver.Resolver) -> dict[int, dkim.KeyCheck]:
-    """Of each key, what the DNS shows now; noted for the checklist before sending. Silent name servers say nothing about
-    a record: what was known of it stays."""
-    checks = {
-        key.id: dkim.check_published_key(resolver, row.domain, key.selector, expected=key.public_record)
-        for key in row.dkim_keys
-    }
-    for key in row.dkim_keys:
-        if checks[key.id].status is not dkim.KeyStatus.UNREACHABLE:
-            key.checked_at, key.is_published = datetime.now(UTC), checks[key.id].ok
-    session.commit()
-    return checks
 
 
 def make_resolver(settings: Settings) -> dns.resolver.Resolver:

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select, text
+from sqlalchemy import Select, and_, or_, select, text
 
 from app.config import Settings
-from app.flow import composing, reports
+from app.flow import composing, practice, reports
 from app.flow.reconciling import PRACTICE_RELAY_ID
 from app.flow.sessions import AnySession
 from app.flow.slices import in_slices
+from app.mail.addresses import domain_of
 from app.mail.tokens import make_token, message_id
 from app.models import (
     Attempt,
@@ -24,7 +25,6 @@ from app.models import (
     Engagement,
     Event,
     EventKind,
-    PracticeMessage,
 )
 
 FILTERS: dict[str, tuple[DeliveryStatus, ...]] = {
@@ -140,12 +140,8 @@ def captured_message(session: AnySession, settings: Settings, campaign: Campaign
     if delivery.relay_id != PRACTICE_RELAY_ID:
         return None
     token = make_token(composing.token_key(settings), campaign.id, delivery.seq)
-    wanted = message_id(token, campaign.from_email.lower().rpartition("@")[2])
-    return session.scalar(
-        select(func.max(PracticeMessage.id)).where(
-            PracticeMessage.panel_id == campaign.panel_id, PracticeMessage.message_id == wanted
-        )
-    )
+    wanted = message_id(token, domain_of(campaign.from_email.lower()))
+    return practice.rows_of(session, campaign.panel_id, [wanted]).get(wanted)
 
 
 def _tries(session: AnySession, delivery: Delivery) -> Iterator[Moment]:

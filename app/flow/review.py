@@ -16,14 +16,16 @@ from sqlalchemy import Integer, String, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.config import Settings
+from app.flow import domains
 from app.flow.campaign_content import TEMPLATE_PARTS, check_content, content_of
 from app.flow.sessions import AnySession
+from app.flow.signing import Signing, signing_of, unpublished_selectors
 from app.mail.addresses import domain_of
 from app.mail.html import check_links, prepare_html
 from app.mail.merge_language import NAME_FIELD, RESERVED_FIELDS, UNSUBSCRIBE_FIELD
 from app.mail.problems import TemplateProblem
 from app.mail.templates import fields_used
-from app.models import Campaign, DkimKey, Panel, PanelMode, SendingDomain, Subscription
+from app.models import Campaign, Panel, PanelMode, Subscription
 
 CLIPPED_AT_BYTES = 102 * 1024
 """Gmail shows no more of a message than this and hides the rest, the unsubscribe link included, behind a link."""
@@ -127,30 +129,28 @@ def _necessary(
     return found
 
 
+SIGNING_CODES = {
+    Signing.NO_KEY: "dkim_missing",
+    Signing.UNPUBLISHED: "dkim_unpublished",
+    Signing.UNCHECKED: "dkim_unchecked",
+    Signing.PARTLY: "dkim_partly",
+}
+
+
 def _signing(session: AnySession, campaign: Campaign) -> list[Finding]:
     """Unsigned bulk mail is refused by the large mailbox providers, and a signature is worth nothing while nobody can
-    find its key. What the DNS shows is known from the last «Comprobar»; nobody waits for name servers here."""
+    find its key."""
     if not campaign.from_email:
         return []
-    domain = domain_of(campaign.from_email)
-    keys = _active_keys(session, campaign.panel_id, domain)
-    details = {"domain": domain}
-    if not keys:
-        return [Finding("dkim_missing", Level.BLOCKER, details)]
-    if any(key.is_published for key in keys):
+    name = domain_of(campaign.from_email)
+    domain = domains.named(session, campaign.panel_id, name)
+    signing = signing_of(domain)
+    if signing is Signing.READY:
         return []
-    code = "dkim_unpublished" if any(key.checked_at for key in keys) else "dkim_unchecked"
-    return [Finding(code, Level.BLOCKER if _is_real(session, campaign) else Level.NOTICE, details)]
-
-
-def _active_keys(session: AnySession, panel_id: int, domain: str) -> list[DkimKey]:
-    return list(
-        session.scalars(
-            select(DkimKey)
-            .join(SendingDomain)
-            .where(SendingDomain.panel_id == panel_id, SendingDomain.domain == domain, DkimKey.is_active)
-        )
-    )
+    stops = signing is Signing.NO_KEY or (signing is not Signing.PARTLY and _is_real(session, campaign))
+    selectors = ", ".join(unpublished_selectors(domain)) if domain else ""
+    level = Level.BLOCKER if stops else Level.NOTICE
+    return [Finding(SIGNING_CODES[signing], level, {"domain": name, "selectors": selectors})]
 
 
 def _is_real(session: AnySession, campaign: Campaign) -> bool:

@@ -17,6 +17,7 @@ MAX_CHARACTERS = {Part.SUBJECT: 500, Part.FROM_NAME: 200, Part.TEXT: 200_000, Pa
 # Per part. They bound what checking, compiling and rendering can cost; the longest mails that people write have a few dozen.
 MAX_TAGS = 500
 MAX_BRANCHES = 100
+MAX_FILTERS_PER_TAG = 5
 MAX_PROBLEMS = 100
 MAX_NESTED_IFS = 10
 MAX_NESTED_PARENTHESES = 5

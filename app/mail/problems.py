@@ -39,6 +39,7 @@ ENGLISH: dict[str, str] = {
     "too_deep": "This is nested more than {limit} levels deep.",
     "too_many_tags": "There are more than {limit} tags in braces; take some out.",
     "too_many_branches": "There are more than {limit} “if” and “elif”; take some out.",
+    "too_many_filters": "There are more than {limit} filters between these braces; take some out.",
     "tag_too_long": "There is too much between these braces; split it.",
     "unclosed_tag": "“{tag}” is opened here and never closed.",
     "unclosed_if": "This “if” has no “endif”.",

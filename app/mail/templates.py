@@ -24,6 +24,7 @@ from app.mail.merge_language import (
     KEYWORDS,
     MAX_BRANCHES,
     MAX_CHARACTERS,
+    MAX_FILTERS_PER_TAG,
     MAX_NESTED_IFS,
     MAX_NESTED_PARENTHESES,
     MAX_PROBLEMS,
@@ -140,6 +141,7 @@ class _Check:
                 self._report(begin.offset, "empty_tag")
             else:
                 self._check_depth(inside)
+                self._check_filter_count(inside)
                 if begin.kind != "variable_begin":
                     self._check_statement(begin, inside[0].text, open_ifs)
         for offset in open_ifs:
@@ -159,6 +161,11 @@ class _Check:
             if depth > MAX_NESTED_PARENTHESES:
                 self._report(token.offset, "too_deep", limit=MAX_NESTED_PARENTHESES)
                 return
+
+    def _check_filter_count(self, inside: list[LexedToken]) -> None:
+        pipes = [token for token in inside if token.kind == "operator" and token.text == "|"]
+        if len(pipes) > MAX_FILTERS_PER_TAG:
+            self._report(pipes[MAX_FILTERS_PER_TAG].offset, "too_many_filters", limit=MAX_FILTERS_PER_TAG)
 
     def _check_statement(self, begin: LexedToken, statement: str, open_ifs: list[int]) -> None:
         if statement == "for":

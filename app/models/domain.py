@@ -27,8 +27,8 @@ class SendingDomain(Model):
     tracking_url: Mapped[str | None] = mapped_column(String(300))
     """Base URL of links and pixel (``https://enlaces.boletin.example.gob.pe``); empty: the installation's URL."""
     dns_states: Mapped[dict[str, str]] = mapped_column(JSONB, default=dict, server_default=text("'{}'"))
-    """What the last check found, by kind of record (``dkim``, ``return_path_mx``, ``return_path_spf``, ``dmarc``): a
-    ``KeyStatus`` or ``Presence`` of ``dns_tools``."""
+    """What the last check found, by kind of record (``return_path_mx``, ``return_path_spf``, ``dmarc``): a ``Presence`` of
+    ``dns_tools``. What it found of a key stands with the key."""
     dns_checked_at: Mapped[datetime | None] = mapped_column(Timestamp)
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
 

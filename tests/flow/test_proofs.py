@@ -1,14 +1,17 @@
 """A test send, from the request to the relay: through the real transport, once, and never to whom must not be mailed."""
 
+import time
+
 import pytest
 from sqlalchemy import text
 
-from app.flow import composing, previews, proofs
+from app.flow import composing, previews, proofs, smtp_opening
 from app.mail.tokens import TokenPurpose, read_token, token_of_message_id
 from app.models import Campaign, OwnReply, Panel, Proof, ProofStatus, Suppression
 from tests import factories
 from tests.flow.streets import street
 from tests.scripted_relay import Behaviour, ScriptedRelay
+from workers.smtp import transport
 
 AUTHOR = "autora@example.pe"
 
@@ -99,6 +102,33 @@ def test_proof_whose_worker_is_gone_is_unknown_and_not_sent_again(session, setti
     assert session.get_one(Proof, proof.id, populate_existing=True).status is ProofStatus.UNKNOWN
     assert proofs.send_proof(session, street(settings), proof.id) is None
     assert relay.stored == []
+
+
+def test_proof_ends_before_its_lease_however_long_the_relay_takes(
+    session, settings, panel, campaign, relay, monkeypatch
+):
+    monkeypatch.setattr(proofs, "LEASE_SECONDS", proofs.CLEARANCE_SECONDS + 1)
+    relay.script = {AUTHOR: Behaviour(delay_seconds=12)}
+    proof = requested(session, panel, campaign)
+    begun = time.monotonic()
+    assert proofs.send_proof(session, street(settings), proof.id) is ProofStatus.UNKNOWN
+    assert time.monotonic() - begun < 8
+    assert proof.reply == "lease_ended"
+
+
+def test_proof_whose_lease_is_over_before_it_is_on_the_wire_is_not_sent(
+    session, settings, panel, campaign, relay, monkeypatch
+):
+    monkeypatch.setattr(proofs, "LEASE_SECONDS", proofs.CLEARANCE_SECONDS)
+    proof = requested(session, panel, campaign)
+    assert proofs.send_proof(session, street(settings), proof.id) is ProofStatus.FAILED
+    assert proof.reply == "lease_ended"
+    assert relay.stored == []
+
+
+def test_what_a_transport_finishes_without_asking_fits_into_the_clearance():
+    unasked = smtp_opening.CONNECT_SECONDS + smtp_opening.HANDSHAKE_SECONDS + transport.HEAR_OUT_SECONDS
+    assert unasked + 5 < proofs.CLEARANCE_SECONDS
 
 
 def test_token_of_a_proof_is_none_of_a_delivery(session, settings, panel, campaign, relay):

@@ -8,8 +8,10 @@ import pytest
 from sqlalchemy import delete
 
 from app.flow import domains
+from app.mail.problems import ENGLISH
 from app.models import CampaignStatus, OwnReply, PauseReason, SendingDomain, coded, read_coded
 from app.web.campaigns.causes import own_replies, reply_line
+from app.web.campaigns.sentences import content_sentences
 from tests import factories, ledger
 from tests.fixtures.app import log_in
 from tests.fixtures.laws import arrange
@@ -204,3 +206,8 @@ def test_fresh_and_askable_ones_are_left_to_the_platform(session, manager, draft
     ledger.freeze(session, draft, ["unknown"], relay_id=0, unknown_at=datetime.now(UTC) - timedelta(hours=1))
     assert "sin confirmar." not in manager.get(f"{BASE}/{draft.id}").text
     assert "tiene correos sin confirmar" not in manager.get("/p/empleo/monitor").text
+
+
+def test_every_problem_of_a_template_has_a_sentence(app):
+    with app.test_request_context():
+        assert set(ENGLISH) <= set(content_sentences())

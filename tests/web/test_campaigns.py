@@ -600,11 +600,33 @@ class TestWatching:
         assert "attachment" in answer.headers["Content-Disposition"]
 
 
-class TestRoles:
-    WRITES = ("edit", "live-preview", "live-subject", "text-part", "proof", "duplicate", "delete")
-    SENDS = ("send", "schedule", "unschedule", "pause", "resume", "cancel")
+WRITES = {"edit", "proof", "duplicate", "delete"}
+"""What an editor may do with a campaign. Whatever else can be posted to one belongs to sending it."""
+AREA_WRITES = {"new", "live-preview", "live-subject", "text-part"}
 
-    def test_viewer_looks_and_changes_nothing(self, viewer, session, running):
+
+def posted(app):
+    """What each POST route of the area ends in: those of one campaign, and those of no campaign yet."""
+    prefix, of_one, of_none = "/p/<panel>/campaigns/", set(), set()
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint.startswith("campaigns.") and "POST" in rule.methods:
+            path = rule.rule.removeprefix(prefix)
+            (of_one if path.startswith("<int:campaign_id>/") else of_none).add(path.removeprefix("<int:campaign_id>/"))
+    return of_one, of_none
+
+
+def sends(app):
+    return posted(app)[0] - WRITES
+
+
+class TestRoles:
+    def test_every_route_that_changes_something_is_in_the_matrices(self, app):
+        of_one, of_none = posted(app)
+        assert of_one > WRITES
+        assert {"send", "settle", "cancel"} <= sends(app)
+        assert of_none == AREA_WRITES
+
+    def test_viewer_looks_and_changes_nothing(self, app, viewer, session, running):
         for path in (
             "",
             "/live",
@@ -618,20 +640,21 @@ class TestRoles:
             assert viewer.get(f"{BASE}/{running.id}{path}").status_code == 200, path
         page = viewer.get(f"{BASE}/{running.id}").text
         assert "Pausar" not in page
-        for verb in (*self.SENDS, "edit", "proof", "duplicate", "delete"):
+        of_one, of_none = posted(app)
+        for verb in of_one:
             assert viewer.post(f"{BASE}/{running.id}/{verb}").status_code == 403, verb
+        for path in of_none:
+            assert viewer.post(f"{BASE}/{path}", data={"html": "x"}).status_code == 403, path
         for path in (f"{BASE}/new", f"{BASE}/{running.id}/edit", f"{BASE}/{running.id}/review"):
             assert viewer.get(path).status_code == 403
-        for path in ("live-preview", "text-part"):
-            assert viewer.post(f"{BASE}/{path}", data={"html": "x"}).status_code == 403
         session.expire_all()
         assert running.status is CampaignStatus.SENDING
 
-    def test_editor_writes_and_proves_but_does_not_send(self, editor, session, draft):
+    def test_editor_writes_and_proves_but_does_not_send(self, app, editor, session, draft):
         assert editor.get(f"{BASE}/{draft.id}/edit").status_code == 200
         page = editor.get(f"{BASE}/{draft.id}/review").text
         assert "avise a una persona con rol de gestión" in page
-        for verb in self.SENDS:
+        for verb in sends(app):
             assert editor.post(f"{BASE}/{draft.id}/{verb}").status_code == 403, verb
 
 
@@ -677,5 +700,6 @@ class TestOtherPanels:
 class TestCsrf:
     def test_every_post_asks_for_the_token(self, app, manager, running):
         app.config["WTF_CSRF_ENABLED"] = True
-        for verb in (*TestRoles.SENDS, "edit", "proof", "duplicate", "delete"):
-            assert manager.post(f"{BASE}/{running.id}/{verb}").status_code == 400, verb
+        of_one, of_none = posted(app)
+        for path in of_none | {f"{running.id}/{verb}" for verb in of_one}:
+            assert manager.post(f"{BASE}/{path}").status_code == 400, path

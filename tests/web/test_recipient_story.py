@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.flow import composing
+from app.flow import composing, practice, recipients
 from app.flow.recipients import Moment, in_order
 from app.mail.tokens import make_token, message_id
 from app.models import Attempt, CampaignStatus, Event, EventKind, PracticeMessage
@@ -103,6 +103,23 @@ def test_story_leads_to_the_message_in_the_practice_mailbox(
     session.commit()
     page = manager.get(f"{BASE}/{draft.id}/recipients/1").text
     assert (f'href="/p/empleo/practice/{message.id}"' in page) is is_linked
+
+
+def test_message_that_was_caught_twice_is_the_same_one_everywhere(session, settings, panel, draft):
+    ledger.freeze(session, draft, ["accepted"], relay_id=0)
+    wanted = message_id(make_token(composing.token_key(settings), draft.id, 1), "boletin.example.gob.pe")
+    messages = [
+        PracticeMessage(
+            panel_id=panel.id, mail_from="a@example.pe", rcpt_to="persona1@example.pe",
+            message_id=wanted, size_bytes=1, raw=b"x", received_at=AT,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    session.add_all(messages)
+    session.commit()
+    delivery = recipients.recipient(session, draft, 1).delivery
+    found = recipients.captured_message(session, settings, draft, delivery)
+    assert practice.known_message_ids(session, panel.id, [wanted]) == {wanted: practice.queue_id(found)}
 
 
 # The report says the commonest reasons of all of them.

@@ -435,7 +435,7 @@ def test_list_of_domains_shows_what_the_last_check_found(client, app, session, s
     app.extensions["settings"] = replace(settings, dns_servers=f"127.0.0.1:{port}")
     row = domains.add_domain(session, settings, panel.id, "boletin.example.gob.pe")
     log_in(client, alice)
-    assert "Sin comprobar" in client.get("/p/empleo/domains").text
+    assert "DKIM: sin comprobar" in client.get("/p/empleo/domains").text
     name_server.zone = {
         f"{row.dkim_keys[0].selector}._domainkey.{row.domain}": ["v=DKIM1; p="],
         row.return_path_domain: ["v=spf1 mx", "v=spf1 a"],
@@ -444,23 +444,35 @@ def test_list_of_domains_shows_what_the_last_check_found(client, app, session, s
     page = submit(client, f"/p/empleo/domains/{row.id}/check").text
     assert "v=DMARC1; p=none" in page and "Hay más de uno" in page
     text = client.get("/p/empleo/domains").text
-    for state in ("DKIM: con problemas", "MX: falta", "SPF: con problemas", "DMARC: publicado", "Comprobado hace"):
+    for state in ("DKIM: sin publicar", "MX: falta", "SPF: con problemas", "DMARC: publicado", "Comprobado hace"):
         assert state in text
     assert "DMARC: publicado" in client.get(f"/p/empleo/domains/{row.id}").text
     submit(client, f"/p/empleo/domains/{row.id}", {"return_path_domain": "vuelta.example.gob.pe"})
-    assert "Sin comprobar" in client.get("/p/empleo/domains").text
+    text = client.get("/p/empleo/domains").text
+    assert "DKIM: sin publicar" in text and "DMARC: publicado" in text, "these are about names that stayed"
+    assert "MX:" not in text and "SPF:" not in text
 
 
-@pytest.mark.parametrize("state", [*KeyStatus, *Presence])
-@pytest.mark.parametrize("code", ["dkim", "return_path_mx", "return_path_spf", "dmarc"])
+def test_checks_of_one_panel_are_limited(client, app, session, settings, alice, panel, name_server):  # noqa: F811
+    from dataclasses import replace
+
+    port = name_server.server_address[1]
+    app.extensions["settings"] = replace(settings, dns_servers=f"127.0.0.1:{port}")
+    row = domains.add_domain(session, settings, panel.id, "boletin.example.gob.pe")
+    log_in(client, alice)
+    codes = [submit(client, f"/p/empleo/domains/{row.id}/check").status_code for _ in range(13)]
+    assert codes == [200] * 12 + [429]
+
+
+@pytest.mark.parametrize("state", list(Presence))
+@pytest.mark.parametrize("code", ["return_path_mx", "return_path_spf", "dmarc"])
 def test_every_state_of_a_record_has_a_word(app, code, state):
     from app.web.domains.sentences import presence_sentence, record_state
 
     with app.test_request_context():
         name, word, colour, icon = record_state(code, state)
         assert name and word and colour and icon
-        if isinstance(state, Presence):
-            assert presence_sentence(PresenceCheck(status=state, name="x"))
+        assert presence_sentence(PresenceCheck(status=state, name="x"))
 
 
 @pytest.mark.parametrize("status", list(KeyStatus))

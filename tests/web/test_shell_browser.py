@@ -130,7 +130,6 @@ def test_the_practice_banner_breaks_its_lines_on_a_phone_instead_of_scrolling(pa
 def test_domains_and_their_last_check_fit_and_are_accessible(page, session, installation):
     for row in session.scalars(select(SendingDomain)):
         row.dns_states = {
-            "dkim": "matches",
             "return_path_mx": "missing",
             "return_path_spf": "several",
             "dmarc": "unreachable",

@@ -102,6 +102,7 @@ def content_sentences() -> dict[str, str]:
         "too_deep": _("Hay demasiados niveles, uno dentro de otro (máximo %(limit)s)."),
         "too_many_tags": _("Hay más de %(limit)s etiquetas entre llaves en esta parte; quite algunas."),
         "too_many_branches": _("Hay más de %(limit)s condiciones («if», «elif») en esta parte; quite algunas."),
+        "too_many_filters": _("Hay más de %(limit)s filtros («|») entre estas llaves; quite algunos."),
         "tag_too_long": _("Hay demasiado texto entre estas llaves; divídalo."),
         "unclosed_tag": _("«%(tag)s» se abre aquí y nunca se cierra."),
         "unclosed_if": _("A este «if» le falta su «endif»."),
@@ -123,6 +124,8 @@ def content_sentences() -> dict[str, str]:
         "expression_not_allowed": _("Este tipo de expresión no está permitido."),
         "line_break": _("Aquí no puede haber saltos de línea."),
         "control_character": _("El carácter invisible %(character)s no está permitido."),
+        "condition_printed": _("Esto es un sí o no, no un texto: úselo dentro de un «if»."),
+        "link_filtered": _("«%(field)s» es una dirección web: ningún filtro puede cambiarla."),
         "field_not_in_part": _("«%(field)s» no puede usarse en esta parte."),
         "link_not_tracked": _("Este enlace lleva campos en su dirección: funcionará, pero sus clics no se cuentan."),
         "link_invalid": _("«%(url)s» no es una dirección web completa."),
@@ -180,6 +183,10 @@ def finding_sentences() -> dict[str, str]:
         "dkim_unpublished": _(
             "La clave DKIM de %(domain)s no estaba en el DNS cuando se comprobó: publíquela como dice la página del "
             "dominio y compruébela otra vez."
+        ),
+        "dkim_partly": _(
+            "%(domain)s firma con más de una clave DKIM y no todas estaban en el DNS: publique %(selectors)s. Mientras "
+            "tanto vale la otra firma."
         ),
         "lists_missing": _("No hay ninguna lista elegida."),
         "nobody": _("Nadie recibiría esta campaña: las listas no tienen personas suscritas."),

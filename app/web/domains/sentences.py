@@ -3,6 +3,8 @@
 from flask_babel import gettext as _
 
 from app.flow.domains import DomainProblem
+from app.flow.signing import Signing, signing_of
+from app.models import SendingDomain
 from dns_tools.dkim import KeyCheck, KeyStatus
 from dns_tools.presence import Presence, PresenceCheck
 
@@ -69,13 +71,25 @@ RECORD_NAMES = {"dkim": "DKIM", "return_path_mx": "MX", "return_path_spf": "SPF"
 
 def record_state(code: str, state: str) -> tuple[str, str, str, str]:
     """Name, word, colour and icon of what the last check found of this kind of record."""
-    if state in (KeyStatus.MATCHES, Presence.PRESENT):
+    if state == Presence.PRESENT:
         return RECORD_NAMES[code], _("publicado"), "green", "check"
     if state == Presence.MISSING:
         return RECORD_NAMES[code], _("falta"), "orange", "alert-triangle"
     if state == Presence.UNREACHABLE:
         return RECORD_NAMES[code], _("sin respuesta"), "secondary", "help"
     return RECORD_NAMES[code], _("con problemas"), "red", "alert-triangle"
+
+
+def signing_state(row: SendingDomain) -> tuple[str, str, str, str]:
+    """As :func:`record_state`, of the keys that sign."""
+    states: dict[Signing, tuple[str, str, str]] = {
+        Signing.READY: (_("publicado"), "green", "check"),
+        Signing.PARTLY: (_("falta una de las claves"), "orange", "alert-triangle"),
+        Signing.UNPUBLISHED: (_("sin publicar"), "red", "alert-triangle"),
+        Signing.UNCHECKED: (_("sin comprobar"), "secondary", "help"),
+        Signing.NO_KEY: (_("sin clave activa"), "red", "alert-triangle"),
+    }
+    return RECORD_NAMES["dkim"], *states[signing_of(row)]
 
 
 def presence_sentence(check: PresenceCheck) -> str:

@@ -7,6 +7,7 @@ import pytest
 from app.mail.merge import Compiler, TooLargeError
 from app.mail.merge_language import (
     MAX_BRANCHES,
+    MAX_FILTERS_PER_TAG,
     MAX_PROBLEMS,
     MAX_RENDERED_BYTES,
     MAX_RENDERED_HEADER_CHARACTERS,
@@ -43,6 +44,21 @@ def test_every_if_and_elif_is_a_branch_and_else_and_endif_are_none():
     many = "{% if campo_1 %}" + "\n{% elif campo_2 %}" * MAX_BRANCHES + "{% endif %}"
     (problem,) = [one for one in problems(many) if one.code != "unclosed_if"]
     assert (problem.line, problem.column, problem.code) == (MAX_BRANCHES + 1, 1, "too_many_branches")
+
+
+@pytest.mark.parametrize("tag", ["{{{{ campo_1{} }}}}", '{{% if campo_1{} == "a" %}}b{{% endif %}}'])
+def test_as_many_filters_as_allowed_pass_and_one_more_is_named_at_its_place(tag: str):
+    assert problems(tag.format("|upper" * MAX_FILTERS_PER_TAG)) == []
+    template = tag.format("|upper" * MAX_FILTERS_PER_TAG + "|lower")
+    (problem,) = problems("\n" + template)
+    assert (problem.line, problem.column, problem.code) == (2, template.index("|lower") + 1, "too_many_filters")
+    assert problem.parameters == {"limit": MAX_FILTERS_PER_TAG}
+
+
+def test_filters_of_all_values_of_one_tag_count_together():
+    (problem,) = problems("{% if " + " or ".join(f"campo_{n}|lower == 'a'" for n in range(6)) + " %}b{% endif %}")
+    assert problem.code == "too_many_filters"
+    assert problems("{{ campo_1|default('|||||||') }}") == []
 
 
 @pytest.mark.parametrize(
