@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+MAY_BE_ZERO = frozenset({"trusted_proxies", "practice_relay_port", "reconcile_grace_seconds"})
+"""No proxy, any free port, no wait. With 0 or less of any other number, nothing would be kept, sent or let in."""
 
 
 class ConfigurationError(RuntimeError):
@@ -136,7 +138,15 @@ def load_settings(environ: Mapping[str, str] = os.environ, **overrides: Any) -> 
             raise ConfigurationError(f"{name.upper()} must be a redis://, rediss:// or unix:// URL.")
     if values.get("public_url", "").startswith("https://"):
         values.setdefault("secure_cookies", True)
+    _check_least(values)
     return Settings(**values)
+
+
+def _check_least(values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        least = 0 if name in MAY_BE_ZERO else 1
+        if type(value) is int and value < least:
+            raise ConfigurationError(f"{name.upper()}={value} is too small: {least} is the least.")
 
 
 def _typed(name: str, type_: Any, value: Any) -> Any:

@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from app.config import Settings
 from app.extensions import db
-from app.flow import audience, batches, bell, cancelling, imports, outcomes, proofs, reconciling, sampling
+from app.flow import audience, batches, bell, cancelling, emptying, imports, outcomes, proofs, reconciling, sampling
 from app.logs import get_logger
 from app.models.partitions import ensure_coming_partitions
 from workers import actors
@@ -98,6 +98,7 @@ class Dispatcher:
                 self._skip_cancelled,
                 self._sample,
                 self._finish_campaigns,
+                self._empty_fields,
                 self._tidy,
             ):
                 try:
@@ -143,6 +144,9 @@ class Dispatcher:
     def _finish_campaigns(self) -> None:
         for campaign_id in outcomes.finish_campaigns(db.session):
             log.info("campaign_finished", campaign_id=campaign_id)
+
+    def _empty_fields(self) -> None:
+        emptying.empty(db.session, budget_seconds=0.3)
 
     def _tidy(self) -> None:
         """Once a day: what long-ended imports kept of people is forgotten."""

@@ -2,6 +2,7 @@
 
     imports      a file becomes contacts and subscriptions: sniff, analyse (staging by COPY), classify, apply (one upsert)
     contacts     people and their data; lists, custom_fields (field_values: what a cell means), search: finding people
+    emptying     the values of deleted fields go from the contacts, slice by slice
     suppressions who must never be mailed; unsubscribing. The only way back against the stream, through the database
     campaigns    a campaign is written, checked, scheduled, paused, resumed, cancelled: compare-and-set on its status
     campaign_content  what a campaign says and to whom; everything that can be wrong with it, field by field

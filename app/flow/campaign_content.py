@@ -41,6 +41,8 @@ class CampaignContent:
     rate_per_hour: int | None = None
 
 
+TEMPLATE_PARTS = ("subject", "preheader", "from_name", "html", "text")
+"""The fields in which a merge field may stand."""
 TEXT_FIELDS = tuple(f.name for f in fields(CampaignContent) if f.name not in ("list_ids", "rate_per_hour"))
 
 

@@ -9,7 +9,8 @@ from sqlalchemy import Select, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
-from app.flow import suppressions
+from app.flow import practice, suppressions
+from app.flow.importing.claims import ENDED
 from app.flow.importing.retention import forget_person
 from app.flow.problem import Problem
 from app.flow.sessions import AnySession, rows_changed
@@ -19,6 +20,7 @@ from app.models import (
     Contact,
     Delivery,
     Event,
+    Import,
     MailingList,
     Subscription,
     SuppressionReason,
@@ -37,6 +39,8 @@ class Erasing:
 
     subscriptions: int
     deliveries: int
+    imports: list[Import]
+    """Not ended: their files stay as they were uploaded, and may name the person."""
 
 
 def of_panel(panel_id: int) -> Select[Contact]:
@@ -122,13 +126,16 @@ def events_of(session: AnySession, contact: Contact) -> list[tuple[Event, Campai
 def what_erasing_does(session: AnySession, contact: Contact) -> Erasing:
     subscriptions = select(func.count()).where(Subscription.contact_id == contact.id)
     deliveries = select(func.count()).where(Delivery.contact_id == contact.id)
-    return Erasing(session.scalar(subscriptions) or 0, session.scalar(deliveries) or 0)
+    imports = select(Import).where(Import.panel_id == contact.panel_id, Import.status.not_in(ENDED)).order_by(Import.id)
+    return Erasing(session.scalar(subscriptions) or 0, session.scalar(deliveries) or 0, list(session.scalars(imports)))
 
 
 def erase(session: AnySession, contact: Contact, *, user_id: int, keep_suppressed: bool) -> None:
-    """The person's data and subscriptions go, also out of imports; the ledger keeps what was sent. With
-    ``keep_suppressed`` the bare address stays as a suppression, so that no later import mails it again. Commits."""
+    """The person's data and subscriptions go, also out of imports and of the practice mailbox; the ledger keeps what was
+    sent. With ``keep_suppressed`` the bare address stays as a suppression, so that no later import mails it again.
+    Raises ``practice.MailboxInUse``, and nothing is erased then. Commits."""
     panel_id, email = contact.panel_id, contact.email
+    practice.forget_person(session, contact)
     forget_person(session, panel_id, email)
     rows_changed(session, delete(Contact).where(Contact.id == contact.id))
     if keep_suppressed:

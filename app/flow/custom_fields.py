@@ -3,22 +3,25 @@
 from dataclasses import dataclass
 
 from jinja2 import TemplateError
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
-from app.flow.importing.guess import folded
+from app.flow import emptying
+from app.flow.campaign_content import TEMPLATE_PARTS
+from app.flow.importing.claims import ENDED
+from app.flow.importing.guess import FIELD_PREFIX, folded
 from app.flow.problem import Problem
 from app.flow.sessions import AnySession, rows_changed
 from app.mail.merge_language import FIELD_KEY, TAKEN_KEYS
 from app.mail.templates import fields_used
-from app.models import Campaign, CampaignStatus, Contact, CustomField, FieldType
+from app.models import Campaign, CampaignStatus, Contact, CustomField, FieldType, Import, RemovedField
 
 OVER = (CampaignStatus.FINISHED, CampaignStatus.CANCELLED)
 
 
 class FieldProblem(Problem):
-    """``bad_key``, ``reserved_key``, ``taken_key``, ``taken_label`` (label: the other's), ``in_use``
-    (campaigns)."""
+    """``bad_key``, ``reserved_key``, ``taken_key``, ``emptying_key``, ``taken_label`` (label: the other's), ``in_use``
+    (usage)."""
 
 
 def of_panel(session: AnySession, panel_id: int) -> list[CustomField]:
@@ -38,10 +41,15 @@ def create(session: AnySession, panel_id: int, *, key: str, label: str, type_: F
     field = CustomField(panel_id=panel_id, key=key, label=label, type=type_, position=(last or 0) + 1)
     session.add(field)
     try:
-        session.commit()
+        session.flush()
     except IntegrityError:
         session.rollback()
         raise FieldProblem("taken_key") from None
+    # Asked after the insert, which waits for whoever deletes a field of this key.
+    if emptying.is_going_on(session, panel_id, key):
+        session.rollback()
+        raise FieldProblem("emptying_key")
+    session.commit()
     return field
 
 
@@ -78,16 +86,28 @@ class Usage:
     contacts: int
     """With a value."""
     campaigns: list[Campaign]
-    """Neither finished nor cancelled, and written with the field; while there are some, it can't be deleted."""
+    """Neither finished nor cancelled, and written with the field."""
+    imports: list[Import]
+    """Not ended, and one of their columns is the field: applied later, they would make it anew, as text."""
+
+    @property
+    def is_needed(self) -> bool:
+        """Then it can't be deleted."""
+        return bool(self.campaigns or self.imports)
 
 
 def usage(session: AnySession, field: CustomField) -> Usage:
     holding = select(func.count()).where(Contact.panel_id == field.panel_id, Contact.fields.has_key(field.key))
-    return Usage(session.scalars(holding).one(), _campaigns_with(session, field))
+    return Usage(session.scalars(holding).one(), _campaigns_with(session, field), _imports_into(session, field))
+
+
+def _imports_into(session: AnySession, field: CustomField) -> list[Import]:
+    going_on = select(Import).where(Import.panel_id == field.panel_id, Import.status.not_in(ENDED)).order_by(Import.id)
+    return [one for one in session.scalars(going_on) if FIELD_PREFIX + field.key in one.mapping.values()]
 
 
 def _campaigns_with(session: AnySession, field: CustomField) -> list[Campaign]:
-    content = (Campaign.subject, Campaign.html, Campaign.text)
+    content = (getattr(Campaign, part) for part in TEMPLATE_PARTS)
     mentioning = (
         select(Campaign)
         .where(Campaign.panel_id == field.panel_id, Campaign.status.not_in(OVER))
@@ -99,18 +119,20 @@ def _campaigns_with(session: AnySession, field: CustomField) -> list[Campaign]:
 
 def _needs(campaign: Campaign, key: str) -> bool:
     try:
-        return any(key in fields_used(source) for source in (campaign.subject, campaign.html, campaign.text))
+        return any(key in fields_used(source) for source in (getattr(campaign, part) for part in TEMPLATE_PARTS))
     except (ValueError, TemplateError):
         return True  # A draft that can't be read yet mentions it.
 
 
-def remove(session: AnySession, field: CustomField) -> None:
-    """The field goes, and its values in all contacts with it. Raises ``in_use`` (usage) while campaigns need it.
-    Commits."""
-    campaigns = _campaigns_with(session, field)
-    if campaigns:
-        raise FieldProblem("in_use", campaigns=campaigns)
-    holding = update(Contact).where(Contact.panel_id == field.panel_id, Contact.fields.has_key(field.key))
-    rows_changed(session, holding.values(fields=Contact.fields - field.key))
-    session.delete(field)
+def remove(session: AnySession, field: CustomField) -> bool:
+    """The field goes at once, and its values in all contacts with it: whether they are gone already, or the dispatcher
+    does what a second was too short for. Raises ``in_use`` (usage) while somebody needs it. Commits."""
+    needed = usage(session, field)
+    if needed.is_needed:
+        raise FieldProblem("in_use", usage=needed)
+    panel_id, key = field.panel_id, field.key
+    if rows_changed(session, delete(CustomField).where(CustomField.id == field.id)):  # Not by somebody else meanwhile.
+        session.add(RemovedField(panel_id=panel_id, key=key))
     session.commit()
+    emptying.empty(session)
+    return not emptying.is_going_on(session, panel_id, key)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import undefer
 
 from app.flow.sessions import AnySession, rows_changed
 from app.mail.captured import Identity
-from app.models import Batch, Campaign, CampaignStatus, PracticeMessage
+from app.models import Batch, Campaign, CampaignStatus, Contact, Delivery, DeliveryStatus, PracticeMessage
 
 QUEUE_ID_PREFIX = "P"
 PRUNE_STEP = 5_000
@@ -141,6 +141,22 @@ class MailboxInUse(Exception):
     def __init__(self, campaign_name: str) -> None:
         super().__init__(campaign_name)
         self.campaign_name = campaign_name
+
+
+def forget_person(session: AnySession, contact: Contact) -> int:
+    """What the panel's mailbox caught for the contact's address; how many. Raises :class:`MailboxInUse` while reconciling may ask
+    for one of these messages: gone, it would count as never sent. Does not commit."""
+    unanswered = (DeliveryStatus.SENDING, DeliveryStatus.UNKNOWN)
+    sending = session.scalar(
+        select(Campaign.name)
+        .join(Delivery, (Delivery.campaign_id == Campaign.id) & (Delivery.frozen_on == Campaign.frozen_on))
+        .where(Delivery.contact_id == contact.id, Delivery.status.in_(unanswered))
+        .limit(1)
+    )
+    if sending is not None:
+        raise MailboxInUse(sending)
+    own = delete(PracticeMessage).where(PracticeMessage.panel_id == contact.panel_id)
+    return rows_changed(session, own.where(func.lower(PracticeMessage.rcpt_to) == contact.email))
 
 
 def clear(session: AnySession, panel_id: int) -> int:

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.config import Settings
 from app.flow import domains
-from app.flow.campaign_content import check_content, content_of
+from app.flow.campaign_content import TEMPLATE_PARTS, check_content, content_of
 from app.flow.sessions import AnySession
 from app.flow.signing import Signing, signing_of, unpublished_selectors
 from app.mail.addresses import domain_of
@@ -209,7 +209,7 @@ def links_of(html: str) -> list[str]:
 
 def fields_of(campaign: Campaign) -> list[str]:
     """Names of the fields that a saved campaign uses, the unsubscribe link included."""
-    parts = (campaign.subject, campaign.preheader, campaign.from_name, campaign.html, campaign.text)
+    parts = (getattr(campaign, part) for part in TEMPLATE_PARTS)
     return sorted(frozenset().union(*(fields_used(part) for part in parts if part)))
 
 

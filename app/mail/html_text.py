@@ -53,7 +53,8 @@ def html_to_text(source: str) -> str:
         parse(filled)
     except TemplateSyntaxError:
         # An `if` that begins inside a tag and ends outside of it; rather all its text than none.
-        return _unframe(text, source, found, with_statements=False)
+        bare = _unframe(text, source, found, with_statements=False).strip("\n")
+        return f"{bare}\n" if bare else ""
     return filled
 
 

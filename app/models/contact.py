@@ -49,6 +49,17 @@ class CustomField(Model):
     )
 
 
+class RemovedField(Model):
+    """A deleted custom field whose values contacts may still have, until the last one is gone."""
+
+    __tablename__ = "removed_field"
+
+    panel_id: Mapped[int] = mapped_column(ForeignKey("panel.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(40), primary_key=True)
+    emptied_to: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """Contacts up to this id have no value left."""
+
+
 ACCENTED = "ÁÉÍÓÚÜÑÀÈÌÒÙÂÊÎÔÛÄËÏÖÃÕÇáéíóúüñàèìòùâêîôûäëïöãõç"
 PLAIN = "AEIOUUNAEIOUAEIOUAEIOAOCaeiouunaeiouaeiouaeioaoc"
 NAME_KEY = f"lower(translate({{name}}, '{ACCENTED}', '{PLAIN}')) COLLATE \"C\""

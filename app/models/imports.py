@@ -76,6 +76,8 @@ class Import(Model):
     """Raised by every claim: the fence against a worker that lost its lease."""
     lease_expires_at: Mapped[datetime | None] = mapped_column(Timestamp)
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    moved_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    """When a person or a worker last moved it on."""
     finished_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
     mailing_list: Mapped[MailingList | None] = relationship()

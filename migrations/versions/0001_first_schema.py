@@ -240,6 +240,13 @@ def upgrade():
         batch_op.create_index(batch_op.f('ix_practice_message_message_id'), ['message_id'], unique=False)
         batch_op.create_index('ix_practice_message_panel_id_id', ['panel_id', 'id'], unique=False)
 
+    op.create_table('removed_field',
+    sa.Column('panel_id', sa.Integer(), nullable=False),
+    sa.Column('key', sa.String(length=40), nullable=False),
+    sa.Column('emptied_to', sa.BigInteger(), server_default='0', nullable=False),
+    sa.ForeignKeyConstraint(['panel_id'], ['panel.id'], name=op.f('fk_removed_field_panel_id')),
+    sa.PrimaryKeyConstraint('panel_id', 'key', name=op.f('pk_removed_field'))
+    )
     op.create_table('sending_domain',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('panel_id', sa.Integer(), nullable=False),
@@ -363,6 +370,7 @@ def upgrade():
     sa.Column('claim', sa.Integer(), server_default='0', nullable=False),
     sa.Column('lease_expires_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.Column('moved_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.Column('finished_at', sa.DateTime(timezone=True), nullable=True),
     sa.ForeignKeyConstraint(['created_by_id'], ['user_account.id'], name=op.f('fk_import_created_by_id'), ondelete='SET NULL'),
     sa.ForeignKeyConstraint(['list_id'], ['mailing_list.id'], name=op.f('fk_import_list_id')),
@@ -485,6 +493,7 @@ def downgrade():
 
     op.drop_table('membership')
     op.drop_table('mailing_list')
+    op.drop_table('removed_field')
     op.drop_table('custom_field')
     with op.batch_alter_table('contact', schema=None) as batch_op:
         batch_op.drop_index('ix_contact_panel_id_name_key')

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from app.extensions import db
+from app.models import Contact, RemovedField
 from ops import chaos
 from ops.bench import stage as stages
 
@@ -77,6 +78,26 @@ def test_standing_by_dispatcher_takes_over_when_the_active_one_is_killed(place: 
             second.end()
     finally:
         first.end()
+
+
+@pytest.mark.slow
+def test_dispatcher_ends_the_emptying_that_a_page_began(place: stages.Stage, tmp_path: Path) -> None:
+    with place.app.app_context():
+        panel = stages.make_panel(place.app)
+        db.session.add(Contact(panel_id=panel.id, email="ana@example.pe", domain="example.pe", fields={"edad": 30}))
+        db.session.add(RemovedField(panel_id=panel.id, key="edad"))
+        db.session.commit()
+        dispatcher = DispatcherProcess(place, tmp_path / "log")
+
+        def is_empty() -> bool:
+            held = db.session.scalar(text("SELECT fields FROM contact WHERE email = 'ana@example.pe'"))
+            db.session.rollback()
+            return held == {}
+
+        try:
+            wait_until(is_empty, "the dispatcher left the values of a deleted field")
+        finally:
+            dispatcher.end()
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from app.flow import contacts, imports
 from app.flow.importing import retention, store
@@ -59,6 +59,33 @@ def test_erasing_leaves_another_panels_rows_alone(session, settings, job, panel,
     assert session.scalars(select(Suppression.panel_id)).one() == panel.id
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "('ana@example.pe')",
+        "http://example.test/?q=ana@example.pe",
+        "correo=ana@example.pe&x=1",
+        "'ana@example.pe",
+        "ana%40example.pe",
+        "http://example.test/?q%3DANA%40Example.pe",
+        "mailto:ana@example.pe?subject=hola",
+        "{ana@example.pe}",
+        'dice "ana @ example.pe"',
+    ],
+)
+def test_the_person_is_found_in_whatever_a_rejected_cell_says(session, settings, panel, cell):
+    quoted = cell.replace('"', '""')
+    job = analysed(session, settings, panel, f'Correo;Nombre\nx;"{quoted}"\nmariana%40example.pe x;b\n')
+    assert retention.forget_person(session, panel.id, "ana@example.pe") == 1
+    assert lines(session, job) == {3}
+
+
+def test_an_address_with_signs_is_found_as_a_link_writes_it(session, settings, panel):
+    job = analysed(session, settings, panel, "Correo;Nombre\nx;q=ana%2Bferia%40example.pe\ny;ana-feria@example.pe\n")
+    assert retention.forget_person(session, panel.id, "ana+feria@example.pe") == 1
+    assert lines(session, job) == {3}
+
+
 @pytest.mark.parametrize("email", ["a.b+c@example.pe", "o'brien@example.pe", "a$b^c|d@example.pe", "a*b?@example.pe"])
 def test_signs_in_an_address_mean_themselves_when_it_is_looked_for(session, settings, panel, email):
     job = analysed(
@@ -97,6 +124,21 @@ def test_an_import_that_nobody_went_on_with_is_cancelled_and_its_people_forgotte
     assert session.scalar(select(func.count()).select_from(ImportRow)) == 0
     assert queued.status is ImportStatus.QUEUED
     assert [file.name for file in settings.upload_dir.iterdir()] == [queued.stored_path]
+
+
+def test_an_old_import_that_somebody_went_on_with_today_waits_its_days_anew(session, settings, panel):
+    job = analysed(session, settings, panel, "correo\na@example.pe\n")
+    gone = analysed(session, settings, panel, "correo\nb@example.pe\n")
+    session.execute(update(Import).values(created_at=datetime.now(UTC) - LATER))
+    imports.cancel(session, settings, gone)
+    imports.tidy(session, settings, now=datetime.now(UTC))
+    session.expire_all()
+    assert job.status is ImportStatus.READY
+    assert (lines(session, job), lines(session, gone)) == ({2}, {2})
+    imports.tidy(session, settings, now=datetime.now(UTC) + LATER)
+    session.expire_all()
+    assert job.status is ImportStatus.CANCELLED
+    assert (lines(session, job), lines(session, gone)) == (set(), set())
 
 
 def test_files_left_behind_by_a_kill_go_and_young_ones_stay(session, settings, panel):

@@ -6,9 +6,10 @@ import io
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
-from app.flow import suppressions
+from app.extensions import db
+from app.flow import emptying, imports, suppressions
 from app.models import (
     Contact,
     CustomField,
@@ -16,12 +17,14 @@ from app.models import (
     DeliveryStatus,
     FieldType,
     MailingList,
+    PracticeMessage,
     Subscription,
     SubscriptionStatus,
     Suppression,
     SuppressionReason,
 )
 from tests import factories
+from tests.flow.test_imports import analysed, upload
 from tests.web.pages import Person, text_of
 
 
@@ -196,6 +199,67 @@ def test_erasing_says_what_it_does_and_keeps_the_ledger(session, settings, perso
     assert session.scalars(select(Suppression)).one().email == "ana@example.pe"
 
 
+def captured(session, panel, rcpt_to):
+    row = PracticeMessage(
+        panel_id=panel.id,
+        message_id=f"<{rcpt_to}>",
+        mail_from="r@boletin.example.gob.pe",
+        rcpt_to=rcpt_to,
+        size_bytes=1,
+        raw=b"x",
+    )
+    session.add(row)
+    session.commit()
+
+
+def test_erasing_takes_the_captured_mails_along_and_no_others(session, person, panel, other_panel):
+    contact = factories.contact(session, panel, "ana@example.pe")
+    captured(session, panel, "ana@example.pe")
+    captured(session, panel, "Ana@Example.pe")
+    captured(session, panel, "mariana@example.pe")
+    captured(session, other_panel, "ana@example.pe")
+    assert "los mensajes para esta dirección en el buzón de práctica" in person.text(f"/contacts/{contact.id}/erase")
+    person.post(f"/contacts/{contact.id}/erase")
+    kept = {(one.panel_id, one.rcpt_to) for one in session.scalars(select(PracticeMessage))}
+    assert kept == {(panel.id, "mariana@example.pe"), (other_panel.id, "ana@example.pe")}
+
+
+@pytest.mark.parametrize("status", [DeliveryStatus.SENDING, DeliveryStatus.UNKNOWN])
+def test_erasing_waits_while_the_mailbox_answers_for_a_mail_to_the_person(session, person, panel, status):
+    """Without the captured message, reconciling would take the mail for never sent."""
+    today = datetime.now(UTC).date()
+    contact = factories.contact(session, panel, "ana@example.pe")
+    campaign = factories.campaign(session, panel, name="Boletín", status="sending", frozen_on=today)
+    delivery = Delivery(
+        frozen_on=today, campaign_id=campaign.id, seq=1, contact_id=contact.id,
+        panel_id=panel.id, email=contact.email, status=status,
+    )  # fmt: skip
+    session.add(delivery)
+    captured(session, panel, "ana@example.pe")
+    refused = person.post(f"/contacts/{contact.id}/erase", follow_redirects=True)
+    assert "la campaña «Boletín» está enviando ahora mismo a esta persona" in text_of(refused)
+    assert session.scalars(select(Contact.email)).all() == ["ana@example.pe"]
+    assert session.scalars(select(PracticeMessage.rcpt_to)).all() == ["ana@example.pe"]
+    delivery.status = DeliveryStatus.ACCEPTED
+    session.commit()
+    person.post(f"/contacts/{contact.id}/erase")
+    assert session.scalars(select(Contact)).all() == []
+    assert session.scalars(select(PracticeMessage)).all() == []
+
+
+def test_erasing_says_which_files_stay_and_until_when(session, settings, person, panel):
+    contact = factories.contact(session, panel, "ana@example.pe")
+    path = f"/contacts/{contact.id}/erase"
+    assert "No se borran los archivos" not in person.text(path)
+    job = upload(session, settings, panel, "correo\nana@example.pe\n")
+    page = person.get(path)
+    assert f'/imports/{job.id}">contactos.csv</a>' in page.text
+    assert "La que nadie continúa en 30 días se cancela sola" in text_of(page)
+    imports.cancel(session, settings, job)
+    assert list(settings.upload_dir.iterdir()) == []
+    assert "No se borran los archivos" not in person.text(path)
+
+
 # Custom fields.
 
 
@@ -216,6 +280,45 @@ def test_fields_are_made_renamed_moved_and_removed(session, person, panel):
     person.post(f"/custom-fields/{edad.id}/delete")
     session.expire_all()
     assert [f.label for f in session.scalars(select(CustomField))] == ["Departamento"]
+
+
+@pytest.mark.parametrize("part", ["subject", "preheader", "from_name", "html", "text"])
+def test_a_field_stays_wherever_in_a_campaign_it_is_written(session, person, panel, part):
+    field = factories.custom_field(session, panel, "region", label="Región")
+    factories.campaign(session, panel, name="Boletín", **{part: "Hola {{ region }}"})
+    assert "Boletín" in person.text(f"/custom-fields/{field.id}/delete")
+    person.post(f"/custom-fields/{field.id}/delete")
+    assert session.scalars(select(CustomField.key)).all() == ["region"]
+
+
+def test_a_field_stays_while_an_import_brings_values_for_it(session, settings, person, panel):
+    field = factories.custom_field(session, panel, "edad", label="Edad", type="number")
+    job = analysed(session, settings, panel, "Correo;Edad\nana@example.pe;30\n")
+    page = person.get(f"/custom-fields/{field.id}/delete")
+    assert f'/imports/{job.id}">contactos.csv</a>' in page.text
+    assert "btn-danger" not in page.text
+    person.post(f"/custom-fields/{field.id}/delete")
+    assert session.scalars(select(CustomField.type)).one() == "number"
+    imports.cancel(session, settings, job)
+    person.post(f"/custom-fields/{field.id}/delete")
+    assert session.scalars(select(CustomField)).all() == []
+
+
+def test_a_field_whose_values_take_longer_is_gone_at_once_and_the_page_says_so(app, session, person, panel):
+    """Here an import that is being applied keeps them."""
+    field = factories.custom_field(session, panel, "region", label="Región")
+    factories.contact(session, panel, "ana@example.pe", fields={"region": "Áncash"})
+    with db.engine.begin() as importing:
+        importing.execute(text("SELECT pg_advisory_xact_lock(hashtext('chaski.apply_import'), :id)"), {"id": panel.id})
+        told = person.post(f"/custom-fields/{field.id}/delete", follow_redirects=True)
+    assert "Sus valores terminan de borrarse en los próximos minutos" in text_of(told)
+    assert session.scalars(select(CustomField)).all() == []
+    again = person.post("/custom-fields/new", {"label": "Región", "key": "region", "type": "text"})
+    assert "todavía se están borrando" in text_of(again)
+    emptying.empty(session)
+    session.expire_all()
+    assert session.scalars(select(Contact.fields)).one() == {}
+    assert person.post("/custom-fields/new", {"label": "Región", "key": "region", "type": "text"}).status_code == 302
 
 
 @pytest.mark.parametrize("status", ["draft", "scheduled", "sending", "paused"])

@@ -3,6 +3,7 @@
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
+from app.flow import emptying
 from app.flow.importing.guess import FIELD_PREFIX, folded
 from app.flow.importing.planning import prepare_bulk, renew_statistics
 from app.flow.importing.problems import FileProblem, ImportProblem
@@ -88,6 +89,7 @@ def _make_fields(session: AnySession, job: Import) -> None:
     wanted = [(int(index), target) for index, target in job.mapping.items() if target.startswith(FIELD_PREFIX)]
     for offset, (index, target) in enumerate(sorted(wanted), start=1):
         key = target.removeprefix(FIELD_PREFIX)
+        emptying.empty_at_once(session, job.panel_id, key)
         label = job.header[index][:100] or key
         field = insert(CustomField).values(
             panel_id=job.panel_id,

@@ -3,6 +3,7 @@ whoever lost it. A cancelled import is a lost claim."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
@@ -37,7 +38,7 @@ def claim(session: AnySession, import_id: int, working: ImportStatus, lease_seco
     """Take the import to ``working``; None where that is not due, or another worker holds it. Commits."""
     number = session.scalar(
         text(
-            "UPDATE import SET status = :working, claim = claim + 1, progress_bytes = 0, "
+            "UPDATE import SET status = :working, moved_at = now(), claim = claim + 1, progress_bytes = 0, "
             "lease_expires_at = now() + make_interval(secs => :lease_seconds) WHERE id = :id AND status = ANY(:sources) "
             "AND (status <> :working OR lease_expires_at < now()) RETURNING claim"
         ),
@@ -58,7 +59,7 @@ def finish(session: AnySession, claim: Claim, wanted: ImportStatus, **values: An
     statement = (
         update(Import)
         .where(Import.id == claim.import_id, Import.claim == claim.number, Import.status == claim.working)
-        .values(status=wanted, lease_expires_at=None, **values)
+        .values(status=wanted, moved_at=datetime.now(UTC), lease_expires_at=None, **values)
     )
     if rows_changed(session, statement) != 1:
         raise LostClaim
@@ -70,7 +71,7 @@ def move(session: AnySession, import_id: int, wanted: ImportStatus, **values: An
     statement = (
         update(Import)
         .where(Import.id == import_id, Import.status.in_(allowed))
-        .values(status=wanted, lease_expires_at=None, **values)
+        .values(status=wanted, moved_at=datetime.now(UTC), lease_expires_at=None, **values)
     )
     if rows_changed(session, statement) != 1:
         status = session.scalar(text("SELECT status FROM import WHERE id = :id"), {"id": import_id})

@@ -5,9 +5,10 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
+from app.current import current_settings
 from app.extensions import db
 from app.flow import contacts as flow
-from app.flow import custom_fields, search, suppressions
+from app.flow import custom_fields, practice, search, suppressions
 from app.models import Contact, Delivery, Role
 from app.web.campaigns import causes, statuses
 from app.web.contacts.forms import ContactForm, EraseForm, contact_form
@@ -110,9 +111,27 @@ def erase(contact_id: int) -> str | Response:
     form = EraseForm()
     if form.validate_on_submit():
         email = contact.email
-        flow.erase(db.session, contact, user_id=current_user.id, keep_suppressed=form.keep_suppressed.data)
+        try:
+            flow.erase(db.session, contact, user_id=current_user.id, keep_suppressed=form.keep_suppressed.data)
+        except practice.MailboxInUse as problem:
+            flash(_mailbox_in_use(problem), "warning")
+            return redirect(url_for("contacts.erase", contact_id=contact_id))
         flash(_("Los datos de %(email)s están borrados.", email=email), "success")
         return redirect(url_for("contacts.index"))
     return render_template(
-        "contacts/erase.html", contact=contact, form=form, erasing=flow.what_erasing_does(db.session, contact)
+        "contacts/erase.html",
+        contact=contact,
+        form=form,
+        erasing=flow.what_erasing_does(db.session, contact),
+        keep_days=current_settings().keep_import_days,
+    )
+
+
+def _mailbox_in_use(problem: practice.MailboxInUse) -> str:
+    return str(
+        _(
+            "No se borró nada: la campaña «%(name)s» está enviando ahora mismo a esta persona. Espere unos minutos e "
+            "inténtelo de nuevo.",
+            name=problem.campaign_name,
+        )
     )

@@ -56,6 +56,9 @@ def _key_problem(problem: flow.FieldProblem) -> str:
     words: dict[str, str] = {
         "reserved_key": _("email, nombre y enlace_baja ya existen en todas las campañas. Elija otra clave."),
         "taken_key": _("Otro campo de esta plataforma ya tiene esa clave."),
+        "emptying_key": _(
+            "Los valores de un campo borrado con esa clave todavía se están borrando. Espere unos minutos, o elija otra clave."
+        ),
         "bad_key": _("Use minúsculas sin tilde, números y guion bajo; empiece con una letra; 40 como máximo."),
     }
     return words[problem.code]
@@ -92,9 +95,17 @@ def delete(field_id: int) -> str | Response:
     form, label = FlaskForm(), field.label
     if form.validate_on_submit():
         try:
-            flow.remove(db.session, field)
+            is_empty = flow.remove(db.session, field)
         except flow.FieldProblem:
             return redirect(url_for("custom_fields.delete", field_id=field_id))
-        flash(_("El campo «%(label)s» está borrado.", label=label), "success")
+        flash(_removed(label, is_empty=is_empty), "success")
         return redirect(url_for("custom_fields.index"))
     return render_template("custom_fields/delete.html", field=field, usage=flow.usage(db.session, field))
+
+
+def _removed(label: str, *, is_empty: bool) -> str:
+    if is_empty:
+        return str(_("El campo «%(label)s» está borrado.", label=label))
+    return str(
+        _("El campo «%(label)s» está borrado. Sus valores terminan de borrarse en los próximos minutos.", label=label)
+    )

@@ -79,6 +79,7 @@ def test_braces_that_were_entities_are_text_and_no_merge_tag():
 
 def test_if_that_begins_inside_a_tag_and_ends_outside_keeps_all_text():
     assert rendered("<p {% if ruc %}class='a'>x{% endif %}</p>y") == "x\n\ny\n"
+    assert html_to_text("<a {% if ruc %}>{% endif %}") == ""
 
 
 def test_broken_template_is_an_error():
