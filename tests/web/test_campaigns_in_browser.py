@@ -159,14 +159,14 @@ def test_answer_to_a_proof_comes_where_the_button_is(page, session, draft, width
     page.click("button:has-text('Enviar prueba')")
     page.locator("#addresses-error").wait_for()
     assert box.input_value() == "esto no es, una dirección"
-    assert page.evaluate("document.activeElement.id") == "addresses"
+    page.wait_for_function("() => document.activeElement.id === 'addresses'", timeout=3000)
     assert objections(page) == []
     box.fill("yo@example.pe")
     page.click("button:has-text('Enviar prueba')")
     answer = page.locator("#proof-answer")
     answer.wait_for()
     assert "en cola para yo@example.pe" in answer.text_content()
-    assert page.evaluate("document.activeElement.id") == "proof-answer"
+    page.wait_for_function("() => document.activeElement.id === 'proof-answer'", timeout=3000)
     page.wait_for_function(  # The page may still be scrolling there.
         "() => { const r = document.getElementById('proof-answer').getBoundingClientRect();"
         " return r.top >= 0 && r.bottom <= innerHeight }",

@@ -145,7 +145,7 @@ def test_report_says_from_whom_to_whom_and_when(session, manager, draft):
     draft.started_at, draft.finished_at = AT, AT + timedelta(minutes=10)
     session.commit()
     page = manager.get(f"{BASE}/{draft.id}/report").text
-    for expected in ("Bolsa de empleo &lt;noticias@boletin.example.gob.pe&gt;", "Feria laboral", "(en 10 minutos)"):
+    for expected in ("Bolsa de empleo &lt;noticias@boletin.example.gob.pe&gt;", "Feria laboral", "(duró 10 minutos)"):
         assert expected in page
     assert "Por qué se rechazaron" not in manager.get(f"{BASE}/{draft.id}/report/detail").text
     draft.finished_at = None
