@@ -35,8 +35,9 @@ _EXPECTED = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    # SIGINT by name: a shell that starts us in the background has it ignored, and we would inherit that.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     status = _serve_or_explain(options)
     if status != 1 and not options.setup_only:
         _say("Stopped: nothing of this installation is running any more. script/server starts it again.")

@@ -113,8 +113,8 @@ def start(checkout, service_dir):
     """`start(*arguments, var=…)` runs script/server of the copy; what still runs afterwards is ended."""
     started = []
 
-    def run(*arguments: str, var: Path, **options) -> Server:
-        server = Server([checkout / "script" / "server", *arguments], var, **options)
+    def run(*arguments: str, var: Path, through: tuple[str, ...] = (), **options) -> Server:
+        server = Server([*through, checkout / "script" / "server", *arguments], var, **options)
         started.append(server)
         return server
 
@@ -280,8 +280,13 @@ def test_setup_alone_leaves_nothing_running_and_the_start_after_it_nothing_to_ma
     assert "6/6" not in done.text
 
 
-def test_interrupt_while_setting_up_leaves_nothing_behind(start, service_dir):
-    server = start("--port", free_port(), var=service_dir / "var").wait_for("5/6 Database")
+# As a script's `script/server &` starts it.
+IN_THE_BACKGROUND = ("bash", "-c", 'trap "" INT; exec "$@"', "bash")
+
+
+@pytest.mark.parametrize("through", [(), IN_THE_BACKGROUND], ids=["foreground", "background"])
+def test_interrupt_while_setting_up_leaves_nothing_behind(start, service_dir, through):
+    server = start("--port", free_port(), var=service_dir / "var", through=through).wait_for("5/6 Database")
     everybody = server.everybody()
     assert server.stop() == 130
     assert not wait_until_gone(everybody, 5)
