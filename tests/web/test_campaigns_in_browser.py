@@ -121,8 +121,11 @@ def test_broken_template_brings_the_cursor_to_its_place(page, draft):
     page.fill("#html", "<p>uno</p>\n<p>dos {{ nombr }}</p>")
     page.click("button:has-text('Guardar') >> nth=0")
     page.locator("#html-error").wait_for()
-    selected = page.evaluate("(e => e.value.slice(e.selectionStart, e.selectionEnd))(document.getElementById('html'))")
-    assert selected.startswith("nombr }}")
+    page.wait_for_function(  # By a script, a moment after the page.
+        "() => { const e = document.getElementById('html');"
+        " return e.value.slice(e.selectionStart, e.selectionEnd).startsWith('nombr }}') }",
+        timeout=5000,
+    )
     assert objections(page) == []
 
 

@@ -113,7 +113,7 @@ def test_the_menu_opens_on_a_phone_and_the_panel_stays_in_sight(page, installati
     link = page.get_by_role("link", name="Dominios", exact=True)
     assert not link.is_visible()
     page.get_by_role("button", name="Abrir o cerrar el menú").click()
-    link.wait_for(state="visible")
+    page.locator(".navbar-collapse.show:not(.collapsing)").wait_for()  # Open, and no longer moving.
     link.click()
     page.wait_for_url("**/domains")
     page.mouse.wheel(0, 2000)
