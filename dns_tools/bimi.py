@@ -11,7 +11,7 @@ import dns.resolver
 from dns_tools.dmarc import discover
 from dns_tools.dmarc.record import Policy
 from dns_tools.findings import Finding, finding
-from dns_tools.lookup import query
+from dns_tools.lookup import not_single, query
 from dns_tools.tags import RecordError, parse_tags
 
 HTTPS = re.compile(r"https://[^\s;,]+\Z", re.IGNORECASE)
@@ -44,10 +44,9 @@ def parse(text: str) -> BimiRecord:
 
 def check_bimi(resolver: dns.resolver.Resolver, domain: str, selector: str = "default") -> list[Finding]:
     lookup = query(resolver, f"{selector}._bimi.{domain}", "TXT")
-    texts = [text.decode("latin-1") for text in lookup.texts if text.startswith(b"v=BIMI1")]
+    texts = lookup.versioned(b"v=BIMI1")
     if len(texts) != 1:
-        code = "bimi.unreachable" if lookup.unknown else "bimi.several" if texts else "bimi.missing"
-        return [finding(code, domain, evidence=[lookup.evidence])]
+        return [finding(f"bimi.{not_single(lookup, texts)}", domain, evidence=[lookup.evidence])]
     try:
         record = parse(texts[0])
     except RecordError as error:

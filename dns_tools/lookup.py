@@ -88,6 +88,10 @@ class Lookup:
         """TXT records, the strings of each joined without a space (RFC 7208 §3.3)."""
         return tuple(b"".join(record.strings) for record in self.records)
 
+    def versioned(self, version: bytes) -> list[str]:
+        """The TXT records that begin with this version tag."""
+        return [text.decode("latin-1") for text in self.texts if text.startswith(version)]
+
     @property
     def evidence(self) -> str:
         shown = "; ".join(str(record) for record in self.records) or self.detail
@@ -95,6 +99,11 @@ class Lookup:
         ttl = f" ttl={self.ttl_seconds}" if self.ttl_seconds is not None else ""
         server = f" @{self.server}" if self.server else ""
         return f"{self.name}{alias} {self.type}: {self.status}{ttl}{server} {shown}".rstrip()
+
+
+def not_single(lookup: Lookup, texts: list[str]) -> str:
+    """Why there is not exactly one record of a kind: the last part of a finding's code."""
+    return "unreachable" if lookup.unknown else "several" if texts else "missing"
 
 
 def make_resolver(

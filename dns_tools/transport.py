@@ -12,7 +12,7 @@ import dns.resolver
 
 from dns_tools.exchange import exchange_hosts
 from dns_tools.findings import Finding, ToPublish, finding
-from dns_tools.lookup import Lookup, query
+from dns_tools.lookup import not_single, query
 from dns_tools.tags import RecordError, parse_tags
 
 MAX_POLICY_OCTETS = 64 * 1024
@@ -85,20 +85,15 @@ def _policy(fields: dict[str, list[str]]) -> StsPolicy:
 
 def check_mta_sts(resolver: dns.resolver.Resolver, domain: str, *, fetch: Fetch | None = None) -> list[Finding]:
     lookup = query(resolver, f"_mta-sts.{domain}", "TXT")
-    texts = _versioned(lookup, b"v=STSv1")
+    texts = lookup.versioned(b"v=STSv1")
     if len(texts) != 1:
-        code = "mta_sts.unreachable" if lookup.unknown else "mta_sts.several" if texts else "mta_sts.missing"
-        return [finding(code, domain, evidence=[lookup.evidence])]
+        return [finding(f"mta_sts.{not_single(lookup, texts)}", domain, evidence=[lookup.evidence])]
     try:
         identifier = parse_sts_record(texts[0])
     except RecordError as error:
         return [finding("mta_sts.syntax", domain, evidence=[lookup.evidence], problem=str(error))]
     found = [finding("mta_sts.found", domain, evidence=[lookup.evidence], id=identifier)]
     return [*found, *_fetched(resolver, domain, fetch)] if fetch is not None else found
-
-
-def _versioned(lookup: Lookup, version: bytes) -> list[str]:
-    return [text.decode("latin-1") for text in lookup.texts if text.startswith(version)]
 
 
 def _fetched(resolver: dns.resolver.Resolver, domain: str, fetch: Fetch) -> Iterator[Finding]:
@@ -135,9 +130,9 @@ def parse_tls_rpt(text: str) -> tuple[str, ...]:
 def check_tls_rpt(resolver: dns.resolver.Resolver, domain: str) -> list[Finding]:
     name = f"_smtp._tls.{domain}"
     lookup = query(resolver, name, "TXT")
-    texts = _versioned(lookup, b"v=TLSRPTv1")
+    texts = lookup.versioned(b"v=TLSRPTv1")
     if len(texts) != 1:
-        code = "tls_rpt.unreachable" if lookup.unknown else "tls_rpt.several" if texts else "tls_rpt.missing"
+        code = f"tls_rpt.{not_single(lookup, texts)}"
         publish = [ToPublish(name=name, type="TXT", text=f"v=TLSRPTv1; rua=mailto:tls@{domain}")]
         return [finding(code, domain, evidence=[lookup.evidence], publish=[] if lookup.unknown else publish)]
     try:

@@ -100,7 +100,7 @@ def waiting_for_a_person(
             f"""
             SELECT b.campaign_id, count(*) AS deliveries FROM batch b JOIN delivery d ON {BY_HAND}
             WHERE b.campaign_id = ANY(:campaigns) GROUP BY b.campaign_id
-            """  # noqa: S608
+            """  # noqa: S608  # ``BY_HAND`` is the condition below
         ),
         {"campaigns": list(campaign_ids), "grace": grace_seconds, "askable": list(ASKABLE_RELAY_IDS)},
     )
@@ -134,7 +134,7 @@ def settle_by_hand(
                 next_attempt_at = CASE WHEN :again THEN now() END
             FROM batch b WHERE b.campaign_id = :campaign AND d.panel_id = :panel AND {BY_HAND}
             RETURNING b.id
-            """  # noqa: S608
+            """  # noqa: S608  # ``BY_HAND`` is the condition below
         ),
         {
             "status": DeliveryStatus.ACCEPTED if is_sent else DeliveryStatus.DEFERRED,

@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -55,19 +55,30 @@ def half_unknown(session: AnySession) -> tuple[int, ClaimedBatch, list[MarkedDel
     return first, second, chunk
 
 
+def slowed(monkeypatch: pytest.MonkeyPatch, name: str, *, thread_name: str) -> threading.Event:
+    """``batches.<name>`` holds its locks for a second longer in that thread; set when it got there."""
+    real, there = getattr(batches, name), threading.Event()
+
+    def slow(own: AnySession, ids: list[int]) -> None:
+        real(own, ids)
+        if threading.current_thread().name == thread_name:
+            there.set()
+            time.sleep(1.0)
+
+    monkeypatch.setattr(batches, name, slow)
+    return there
+
+
+def knows_all(_session: AnySession, _campaign: int, _relay: int, wanted: Collection[str]) -> dict[str, str]:
+    """A relay that has every mail."""
+    return dict.fromkeys(wanted, "P1")
+
+
 def test_recording_and_reconciling_one_batch_at_once_keep_its_counts_true(
     session: AnySession, settings: Settings, frozen: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _first, second, chunk = half_unknown(session)
-    real, in_record, engine = batches.recount, threading.Event(), db.engine
-
-    def slow(own: AnySession, ids: list[int]) -> None:
-        real(own, ids)
-        if threading.current_thread().name == "worker":
-            in_record.set()
-            time.sleep(1.0)
-
-    monkeypatch.setattr(batches, "recount", slow)
+    in_record, engine = slowed(monkeypatch, "recount", thread_name="worker"), db.engine
 
     def work() -> None:
         with Session(engine) as own:
@@ -77,8 +88,7 @@ def test_recording_and_reconciling_one_batch_at_once_keep_its_counts_true(
     thread = threading.Thread(target=work, name="worker")
     thread.start()
     in_record.wait(10)
-    everything = lambda _s, _c, _r, wanted: dict.fromkeys(wanted, "P1")  # noqa: E731
-    reconciling.settle(session, frozen.id, message_id_of=str, ask=everything, grace_seconds=10)
+    reconciling.settle(session, frozen.id, message_id_of=str, ask=knows_all, grace_seconds=10)
     thread.join()
     session.commit()
     assert statuses(session) == counted(session) == {"accepted": 20, "planned": 40}
@@ -90,15 +100,8 @@ def test_releasing_while_reconciling_defers_forgets_no_retry(
 ) -> None:
     first, second, chunk = half_unknown(session)
     outcomes.record(session, settings, second, chunk, answers(chunk, 250))
-    real, ready, engine, campaign_id = batches.close_finished, threading.Event(), db.engine, frozen.id
-
-    def slow(own: AnySession, ids: list[int]) -> None:
-        real(own, ids)
-        if threading.current_thread().name == "reconciler":
-            ready.set()
-            time.sleep(1.0)
-
-    monkeypatch.setattr(batches, "close_finished", slow)
+    ready = slowed(monkeypatch, "close_finished", thread_name="reconciler")
+    engine, campaign_id = db.engine, frozen.id
 
     def work() -> None:
         with Session(engine) as own:

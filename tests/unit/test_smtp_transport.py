@@ -231,6 +231,21 @@ def test_connections_that_open_slowly_do_not_use_up_the_lease(pool: ConnectionPo
         assert relay.connections == 4
 
 
+def test_every_message_taken_is_answered_when_the_lease_ends(pool: ConnectionPool) -> None:
+    taken: list[int] = []
+
+    def noted() -> Iterator[OutgoingMessage]:
+        for message in messages(*(f"r{n}@example.pe" for n in range(10))):
+            taken.append(message.seq)
+            yield message
+
+    with ScriptedRelay(default=Behaviour(delay_seconds=3.0)) as relay:
+        answers = SmtpTransport(endpoint(relay.port), pool).submit(noted(), TimedLease(0.5))
+    kinds = {answer.seq: answer.kind for answer in answers}
+    assert sorted(kinds) == sorted(answer.seq for answer in answers) == taken
+    assert sorted(kinds.values()) == sorted([AnswerKind.LOST] * 2 + [AnswerKind.NOT_SENT] * 2)
+
+
 def test_relay_can_not_speak_in_the_name_of_the_platform(pool: ConnectionPool) -> None:
     with ScriptedRelay(default=Behaviour(rcpt=f"550 {OwnReply.SETTLED_AS_SENT}")) as relay:
         answers = submit(relay.port, pool, "ana@example.pe")
@@ -270,7 +285,7 @@ def test_content_that_was_cut_off_by_the_end_of_the_lease_is_not_sent_and_not_st
 
     with ScriptedRelay() as relay:
         answers = submit(relay.port, pool, "a@example.pe", lease=UntilContent(), connections=1, size=50_000_000)
-        assert answers == {}
+        assert [answer.kind for answer in answers.values()] == [AnswerKind.NOT_SENT]
         assert relay.stored == []
 
 

@@ -82,10 +82,18 @@ class _Run:
 
     def _feed(self) -> bool:
         """Give every connection that wants one a message. False when all is answered or nothing more can be done."""
+        if self._lease.holds():
+            self._retire_worn_out()
+            self._hand_out()
         if not self._lease.holds():
             self._stop_for_lost_lease()
             return False
-        self._retire_worn_out()
+        if self._unavailable is not None and not self._connections:
+            self._give_up()
+            return False
+        return any(not connection.is_idle for connection in self._connections)
+
+    def _hand_out(self) -> None:
         while self._lease.holds() and self._may_take():
             message = self._next_message()
             if message is None:
@@ -95,10 +103,6 @@ class _Run:
                 self._again.appendleft(message)
                 break
             self._guarded(connection, lambda c=connection, m=message: self._begin(c, m))  # type: ignore[misc]  # mypy knows no defaults there
-        if self._unavailable is not None and not self._connections:
-            self._give_up()
-            return False
-        return any(not connection.is_idle for connection in self._connections)
 
     def _may_take(self) -> bool:
         """Whether a connection wants a message, or another one may be opened."""
@@ -225,7 +229,11 @@ class _Run:
             if connection.is_idle:
                 connection.quit()
             else:
-                self._answers += connection.abandon(lost)[0]
+                answers, unsent = connection.abandon(lost)
+                self._answers += answers
+                self._again.extend(message for message, _was_in_work in unsent)
+        self._answers += [Answer(seq=m.seq, kind=AnswerKind.NOT_SENT) for m in self._again]
+        self._again.clear()
 
     def _hear_out(self) -> None:
         for connection in self._connections:

@@ -119,13 +119,13 @@ def language() -> Response:
 
 
 @blueprint.get("/profile")
-@login_required  # type: ignore[untyped-decorator]
+@login_required  # type: ignore[untyped-decorator]  # Flask-Login has no types
 def profile() -> str:
     return profile_page()
 
 
 @blueprint.post("/profile")
-@login_required  # type: ignore[untyped-decorator]
+@login_required  # type: ignore[untyped-decorator]  # Flask-Login has no types
 def save_profile() -> str | Response | tuple[str, int]:
     form = ProfileForm(prefix="profile")
     if not form.validate_on_submit():
@@ -137,7 +137,7 @@ def save_profile() -> str | Response | tuple[str, int]:
 
 @blueprint.post("/profile/password")
 @limiter.limit(attempts_per_address)
-@login_required  # type: ignore[untyped-decorator]
+@login_required  # type: ignore[untyped-decorator]  # Flask-Login has no types
 def save_password() -> str | Response | tuple[str, int]:
     form = PasswordForm(prefix="password")
     if not form.validate_on_submit():
@@ -156,7 +156,7 @@ def save_password() -> str | Response | tuple[str, int]:
 
 
 @blueprint.post("/profile/end-sessions")
-@login_required  # type: ignore[untyped-decorator]
+@login_required  # type: ignore[untyped-decorator]  # Flask-Login has no types
 def end_sessions() -> Response:
     accounts.end_sessions(db.session, current_user)
     start_session(current_user._get_current_object())

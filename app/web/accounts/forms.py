@@ -11,7 +11,7 @@ LANGUAGES = (("es", "Español"), ("en", "English"))
 """Each in its own language, so that whoever landed in the wrong one finds the way back."""
 
 
-class LogInForm(FlaskForm):  # type: ignore[misc]
+class LogInForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     email = StringField(
         _l("Correo electrónico"),
         validators=[DataRequired(), Length(max=254)],
@@ -24,12 +24,12 @@ class LogInForm(FlaskForm):  # type: ignore[misc]
     )
 
 
-class ProfileForm(FlaskForm):  # type: ignore[misc]
+class ProfileForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     name = StringField(_l("Nombre"), validators=[DataRequired(), Length(max=100)], render_kw={"autocomplete": "name"})
     locale = SelectField(_l("Idioma"), choices=LANGUAGES)
 
 
-class PasswordForm(FlaskForm):  # type: ignore[misc]
+class PasswordForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     current = PasswordField(
         _l("Contraseña actual"), validators=[DataRequired()], render_kw={"autocomplete": "current-password"}
     )

@@ -100,11 +100,11 @@ def next_hour(now: datetime, zone: str) -> datetime:
     return local.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
 
 
-class ScheduleForm(FlaskForm):  # type: ignore[misc]
+class ScheduleForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     at = DateTimeLocalField(_l("Fecha y hora"), format=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
-class ProofForm(FlaskForm):  # type: ignore[misc]
+class ProofForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     addresses = StringField(_l("Enviar la prueba a"))
     contact_id = HiddenField()
 

@@ -23,7 +23,7 @@ NOT_READ_AS = {
 ADDABLE_REASONS = (SuppressionReason.MANUAL, SuppressionReason.COMPLAINT, SuppressionReason.HARD_BOUNCE)
 
 
-class ListForm(FlaskForm):  # type: ignore[misc]
+class ListForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     name = StringField(_l("Nombre"), validators=[DataRequired(), Length(max=100)])
     description = TextAreaField(
         _l("Descripción"),
@@ -33,7 +33,7 @@ class ListForm(FlaskForm):  # type: ignore[misc]
     )
 
 
-class PersonForm(FlaskForm):  # type: ignore[misc]
+class PersonForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """One person, put on a list by hand."""
 
     email = StringField(
@@ -42,7 +42,7 @@ class PersonForm(FlaskForm):  # type: ignore[misc]
     name = StringField(_l("Nombre"), validators=[Length(max=200)], render_kw={"autocomplete": "off"})
 
 
-class FieldForm(FlaskForm):  # type: ignore[misc]
+class FieldForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     label = StringField(_l("Nombre"), validators=[DataRequired(), Length(max=100)])
     key = StringField(
         _l("Clave"),
@@ -63,11 +63,11 @@ class FieldForm(FlaskForm):  # type: ignore[misc]
         self.type.choices = [(type_.value, field_type_name(type_)) for type_ in FieldType]
 
 
-class RenameForm(FlaskForm):  # type: ignore[misc]
+class RenameForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     label = StringField(_l("Nombre"), validators=[DataRequired(), Length(max=100)])
 
 
-class SuppressForm(FlaskForm):  # type: ignore[misc]
+class SuppressForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     addresses = TextAreaField(
         _l("Direcciones"),
         validators=[DataRequired()],
@@ -82,7 +82,7 @@ class SuppressForm(FlaskForm):  # type: ignore[misc]
         self.reason.choices = [(reason.value, suppression_reason_name(reason)) for reason in ADDABLE_REASONS]
 
 
-class EraseForm(FlaskForm):  # type: ignore[misc]
+class EraseForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     keep_suppressed = BooleanField(
         _l("Guardar solo la dirección como suprimida, para que ninguna importación vuelva a escribirle"), default=True
     )

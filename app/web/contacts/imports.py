@@ -59,7 +59,7 @@ def _upload_page(problem: ImportProblem | None = None) -> str:
 
 
 @blueprint.post("/new")
-@csrf.exempt  # type: ignore[untyped-decorator]
+@csrf.exempt  # type: ignore[untyped-decorator]  # Flask-WTF has no types
 @requires(Role.EDITOR)
 def upload() -> Response | tuple[str, int]:
     """Exempt from the check that comes before every view: ``take_upload`` makes it (see there)."""

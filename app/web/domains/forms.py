@@ -6,7 +6,7 @@ from wtforms import StringField
 from wtforms.validators import DataRequired, Length
 
 
-class AddForm(FlaskForm):  # type: ignore[misc]
+class AddForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     domain = StringField(
         _l("Dominio"),
         validators=[DataRequired(), Length(max=253)],
@@ -14,7 +14,7 @@ class AddForm(FlaskForm):  # type: ignore[misc]
     )
 
 
-class DomainForm(FlaskForm):  # type: ignore[misc]
+class DomainForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     return_path_domain = StringField(
         _l("Dominio de retorno"),
         validators=[DataRequired(), Length(max=253)],

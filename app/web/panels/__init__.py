@@ -35,13 +35,13 @@ def fill_in_panel_slug(endpoint: str, values: dict[str, Any]) -> None:
 
 
 @blueprint.get("/")
-@login_required  # type: ignore[untyped-decorator]
+@login_required  # type: ignore[untyped-decorator]  # Flask-Login has no types
 def choose() -> str:
     return render_template("panels/choose.html", **overview())
 
 
 @blueprint.get("/overview")
-@login_required  # type: ignore[untyped-decorator]
+@login_required  # type: ignore[untyped-decorator]  # Flask-Login has no types
 def cards() -> str:
     """The part of the page that fetches itself."""
     return render_template("panels/cards.html", **overview())

@@ -12,7 +12,7 @@ from app.models import RelaySecurity
 from app.web.words import security_name
 
 
-class RelayForm(FlaskForm):  # type: ignore[misc]
+class RelayForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     name = StringField(_l("Nombre"), validators=[DataRequired(), Length(max=100)])
     host = StringField(
         _l("Servidor"),

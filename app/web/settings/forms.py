@@ -20,7 +20,7 @@ def timezone_choices() -> list[str]:
     return sorted([*names, "UTC"], key=lambda name: (not name.startswith("America/"), name))
 
 
-class PanelForm(FlaskForm):  # type: ignore[misc]
+class PanelForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     name = StringField(_l("Nombre de la plataforma"), validators=[DataRequired(), Length(max=100)])
     colour = SelectField(
         _l("Color"), description=_l("La franja superior de todas sus páginas: para saber siempre dónde está.")
@@ -36,11 +36,11 @@ class PanelForm(FlaskForm):  # type: ignore[misc]
         self.timezone.choices = timezone_choices()
 
 
-class PracticeForm(FlaskForm):  # type: ignore[misc]
+class PracticeForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """Nothing but the token."""
 
 
-class RealForm(FlaskForm):  # type: ignore[misc]
+class RealForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     relay_id = SelectField(_l("Relay"), coerce=int, validators=[DataRequired()])
     understood = BooleanField(
         _l("Entiendo que, desde ahora, cada envío y cada prueba de esta plataforma llega a personas reales."),

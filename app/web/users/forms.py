@@ -12,7 +12,7 @@ from app.models import ROLE_ORDER, Panel, Role, User
 from app.web.accounts.forms import LANGUAGES
 
 
-class UserForm(FlaskForm):  # type: ignore[misc]
+class UserForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     name = StringField(_l("Nombre"), validators=[DataRequired(), Length(max=100)])
     locale = SelectField(_l("Idioma"), choices=LANGUAGES)
     is_administrator = BooleanField(
