@@ -232,7 +232,7 @@ class _Run:
                 answers, unsent = connection.abandon(lost)
                 self._answers += answers
                 self._again.extend(message for message, _was_in_work in unsent)
-        self._answers += [Answer(seq=m.seq, kind=AnswerKind.NOT_SENT) for m in self._again]
+        self._answers += [Answer(seq=m.seq, kind=AnswerKind.NOT_SENT, text=str(lost)) for m in self._again]
         self._again.clear()
 
     def _hear_out(self) -> None:
