@@ -44,10 +44,20 @@ from app.models.delivery import (
     SkipReason,
 )
 from app.models.domain import DkimAlgorithm, DkimKey, SendingDomain
+from app.models.egress import (
+    EGRESS_TRANSITIONS,
+    EgressAssignment,
+    EgressIp,
+    EgressPool,
+    EgressState,
+    EgressUse,
+    MailStream,
+)
 from app.models.event import Engagement, Event, EventKind
 from app.models.imports import IMPORT_TRANSITIONS, Import, ImportRow, ImportStatus, RowOutcome
 from app.models.panel import Panel, PanelMode, Relay, RelaySecurity
 from app.models.practice import PracticeMessage
+from app.models.provider import HoldKind, MailDomain, ProviderHold, ProviderLimits
 from app.models.user import ROLE_ORDER, Membership, Role, User
 
 __all__ = [
@@ -55,6 +65,7 @@ __all__ = [
     "BY_PEOPLE",
     "CAMPAIGN_TRANSITIONS",
     "DELIVERY_TRANSITIONS",
+    "EGRESS_TRANSITIONS",
     "FINAL_STATUSES",
     "IMPORT_TRANSITIONS",
     "PROOF_TRANSITIONS",
@@ -73,14 +84,22 @@ __all__ = [
     "DeliveryStatus",
     "DkimAlgorithm",
     "DkimKey",
+    "EgressAssignment",
+    "EgressIp",
+    "EgressPool",
+    "EgressState",
+    "EgressUse",
     "Engagement",
     "Event",
     "EventKind",
     "FieldType",
+    "HoldKind",
     "IllegalTransition",
     "Import",
     "ImportRow",
     "ImportStatus",
+    "MailDomain",
+    "MailStream",
     "MailingList",
     "Membership",
     "OwnReply",
@@ -90,6 +109,8 @@ __all__ = [
     "PracticeMessage",
     "Proof",
     "ProofStatus",
+    "ProviderHold",
+    "ProviderLimits",
     "Relay",
     "RelaySecurity",
     "RemovedField",

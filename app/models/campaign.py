@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Base, Model
 from app.models.contact import MailingList
+from app.models.egress import MailStream
 from app.models.types import Timestamp, enum_text
 
 
@@ -63,6 +64,9 @@ class Campaign(Model):
     status_reason: Mapped[str | None]
     """Why it stands where it stands: a `PauseReason`, details after a colon."""
     scheduled_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    stream: Mapped[MailStream] = mapped_column(
+        enum_text(MailStream), default=MailStream.BULK, server_default=MailStream.BULK.value
+    )
     rate_per_hour: Mapped[int | None]
     """Upper limit of this campaign; none when empty."""
     relay_failures: Mapped[int] = mapped_column(default=0, server_default="0")

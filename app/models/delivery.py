@@ -108,6 +108,8 @@ class Delivery(Model):
     """Number of the batch's claim under which it was last marked `sending`: the fence against a worker that lost its lease."""
     relay_id: Mapped[int | None] = mapped_column(Integer)
     """The relay it was last handed to, 0 for the practice relay: the one to ask where the answer got lost."""
+    egress_ip_id: Mapped[int | None] = mapped_column(Integer)
+    """The IP that the platform chose for it; a retry keeps it where it may. Empty at relays without IPs of ours."""
     unknown_at: Mapped[datetime | None] = mapped_column(Timestamp)
     """When its answer was last given up for lost: the relay is asked a grace after this."""
     first_attempt_at: Mapped[datetime | None] = mapped_column(Timestamp)
@@ -174,6 +176,8 @@ class Batch(Model):
     frozen_on: Mapped[date] = mapped_column(Date)
     first_seq: Mapped[int]
     last_seq: Mapped[int]
+    provider: Mapped[str] = mapped_column(String(40), default="other", server_default="other")
+    """The mailbox provider of all its recipients."""
     status: Mapped[BatchStatus] = mapped_column(enum_text(BatchStatus), default=BatchStatus.READY)
     claim: Mapped[int] = mapped_column(default=0, server_default="0")
     claimed_by: Mapped[str | None] = mapped_column(String(100))

@@ -39,11 +39,14 @@ class Relay(Model):
     connections: Mapped[int] = mapped_column(default=4)
     """Connections per sending thread."""
     messages_per_connection: Mapped[int] = mapped_column(default=1000)
+    rate_per_hour: Mapped[int | None]
+    """Upper limit of what all panels submit to it; none when empty."""
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
 
     __table_args__ = (
         CheckConstraint("port BETWEEN 1 AND 65535", name="port"),
         CheckConstraint("connections BETWEEN 1 AND 64", name="connections"),
+        CheckConstraint("rate_per_hour >= 1", name="rate_per_hour"),
     )
 
 
@@ -57,9 +60,17 @@ class Panel(Model):
     """A colour name of the design (blue, teal, orange, purple, red …)."""
     mode: Mapped[PanelMode] = mapped_column(enum_text(PanelMode), default=PanelMode.PRACTICE)
     relay_id: Mapped[int | None] = mapped_column(ForeignKey("relay.id"))
+    weight: Mapped[int] = mapped_column(default=1, server_default="1")
+    """Its share of the senders where several panels send at once, relative to the others."""
+    rate_per_hour: Mapped[int | None]
+    """Upper limit of all its campaigns together; none when empty."""
     timezone: Mapped[str] = mapped_column(String(60), default="America/Lima")
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
 
     relay: Mapped[Relay | None] = relationship()
 
-    __table_args__ = (CheckConstraint("mode = 'practice' OR relay_id IS NOT NULL", name="real_has_relay"),)
+    __table_args__ = (
+        CheckConstraint("mode = 'practice' OR relay_id IS NOT NULL", name="real_has_relay"),
+        CheckConstraint("weight BETWEEN 1 AND 100", name="weight"),
+        CheckConstraint("rate_per_hour >= 1", name="rate_per_hour"),
+    )
