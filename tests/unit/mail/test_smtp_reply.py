@@ -1,5 +1,7 @@
 """Replies out of what a socket gives, in whatever pieces it comes."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +30,7 @@ def read(pieces: list[bytes]) -> list[Reply]:
 def test_replies_are_the_same_however_they_are_cut(replies, end, cuts):
     stream = on_the_wire(replies, end)
     places = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
-    pieces = [stream[start:stop] for start, stop in zip(places, places[1:], strict=False)]
+    pieces = [stream[start:stop] for start, stop in itertools.pairwise(places)]
     assert read(pieces) == [Reply(code, " ".join(words)) for code, words in replies]
 
 
