@@ -10,6 +10,6 @@ class EgressProblem(Problem):
 
 
 class SheetProblem(Problem):
-    """The file as a whole. ``code``: ``empty``, ``not_text``, ``column_missing`` and ``column_unknown`` and
-    ``column_repeated`` (``column``), ``no_rows``, ``too_many_rows`` (``limit``), ``range_invalid``, ``range_backwards``,
-    ``range_too_long`` (``limit``), ``pattern_without_number``."""
+    """The file as a whole. ``code``: ``empty``, ``not_text``, ``too_large`` (``limit_bytes``), ``column_missing`` and
+    ``column_unknown`` and ``column_repeated`` (``column``), ``no_rows``, ``too_many_rows`` (``limit``), ``range_invalid``,
+    ``range_backwards``, ``range_too_long`` (``limit``), ``pattern_without_number``."""

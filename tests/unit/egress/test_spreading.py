@@ -47,7 +47,9 @@ def test_from_wherever_it_goes_on_every_share_is_within_two(weights, position, c
 @st.composite
 def crowds(draw):
     candidates = [
-        EgressCandidate(number, f"192.0.2.{number}", draw(st.integers(1, 1000)), draw(st.sampled_from(EgressState)), None)
+        EgressCandidate(
+            number, f"192.0.2.{number}", draw(st.integers(1, 1000)), draw(st.sampled_from(EgressState)), None
+        )
         for number in draw(st.lists(st.integers(1, 99), unique=True, max_size=10))
     ]
     room = {one.id: draw(st.one_of(st.none(), st.integers(-3, 60))) for one in candidates}
