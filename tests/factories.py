@@ -16,6 +16,9 @@ from app.models import (
     CustomField,
     DkimAlgorithm,
     DkimKey,
+    EgressIp,
+    EgressPool,
+    EgressState,
     MailingList,
     Membership,
     Panel,
@@ -122,6 +125,26 @@ def relay(session: AnySession, panel: Panel, port: int, **values: Any) -> Relay:
     session.add(row)
     session.flush()
     panel.relay_id, panel.mode = row.id, PanelMode.REAL
+    session.commit()
+    return row
+
+
+def egress_pool(session: AnySession, relay: Relay, name: str = "Masivo") -> EgressPool:
+    row = EgressPool(relay_id=relay.id, name=name)
+    session.add(row)
+    session.commit()
+    return row
+
+
+def egress_ip(session: AnySession, pool: EgressPool, address: str, **values: Any) -> EgressIp:
+    last = address.rpartition(".")[2]
+    row = EgressIp(
+        relay_id=pool.relay_id,
+        pool_id=pool.id,
+        address=address,
+        **{"helo_name": f"mail-{last}.example.gob.pe", "state": EgressState.ACTIVE, **values},
+    )
+    session.add(row)
     session.commit()
     return row
 

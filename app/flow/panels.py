@@ -7,17 +7,19 @@ from zoneinfo import available_timezones
 from sqlalchemy import select
 
 from app.flow.problem import Problem
+from app.flow.relays import MOST_PER_HOUR
 from app.flow.sessions import AnySession
 from app.models import Campaign, CampaignStatus, Membership, Panel, PanelMode, Relay, Role, User
 
 COLOURS = ("blue", "indigo", "purple", "pink", "red", "orange", "green", "teal", "cyan")
 """Those of chaski.css: white text is readable on each."""
+MAX_WEIGHT = 100
 UNDER_WAY = (CampaignStatus.PREPARING, CampaignStatus.SENDING, CampaignStatus.PAUSED)
 
 
 class PanelProblem(Problem):
     """``code``: ``campaigns_under_way`` (with their ``names``), ``relay_missing``, ``not_understood``, ``colour_unknown``,
-    ``timezone_unknown``."""
+    ``timezone_unknown``, ``weight_invalid``, ``rate_invalid``."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,17 @@ def update_panel(session: AnySession, panel: Panel, *, name: str, colour: str, t
     if timezone not in available_timezones():
         raise PanelProblem("timezone_unknown")
     panel.name, panel.colour, panel.timezone = name.strip(), colour, timezone
+    session.commit()
+
+
+def limit_panel(session: AnySession, panel: Panel, *, weight: int, rate_per_hour: int | None) -> None:
+    """Its share where several panels send at once, and the limit of all its campaigns together (``None``: no limit). Acts on
+    what is under way, too. Raises :class:`PanelProblem`."""
+    if not 1 <= weight <= MAX_WEIGHT:
+        raise PanelProblem("weight_invalid")
+    if rate_per_hour is not None and not 1 <= rate_per_hour <= MOST_PER_HOUR:
+        raise PanelProblem("rate_invalid")
+    panel.weight, panel.rate_per_hour = weight, rate_per_hour
     session.commit()
 
 

@@ -20,6 +20,9 @@ from app.secrets import seal, unseal
 HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z|[0-9A-Fa-f:]{2,45}\Z")
 """A host name or an address; which of both exists, the probe finds out."""
 
+MOST_PER_HOUR = 1_000_000_000
+"""Of a limit that a person may write; the column holds twice as much."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RelayEndpoint:
@@ -110,6 +113,7 @@ class RelayDetails:
     password: str
     connections: int
     messages_per_connection: int
+    rate_per_hour: int | None = None
 
 
 def relays() -> Select[tuple[Relay]]:

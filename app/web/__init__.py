@@ -15,6 +15,7 @@ from app.web import (
     campaigns,
     contacts,
     domains,
+    egress,
     errors,
     formats,
     health,
@@ -45,6 +46,7 @@ def register(app: Flask) -> None:
         domains.blueprint,
         domains.public_keys,
         relays.blueprint,
+        egress.blueprint,
         users.blueprint,
         *contacts.BLUEPRINTS,
     ):

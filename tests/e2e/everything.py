@@ -9,6 +9,9 @@ from app.models import (
     CampaignLink,
     CampaignSample,
     CampaignStatus,
+    EgressPool,
+    EgressState,
+    EgressUse,
     Engagement,
     Event,
     EventKind,
@@ -21,6 +24,7 @@ from app.models import (
     PracticeMessage,
     Proof,
     ProofStatus,
+    ProviderLimits,
     Relay,
     RelaySecurity,
     RowOutcome,
@@ -32,6 +36,7 @@ from tests import factories, ledger
 
 LONG_EMAIL = "direccion.general.de.promocion.del.empleo@oficina-descentralizada-de-huancavelica.example.pe"
 LONG_NAME = "Convocatoria extraordinaria de la feria descentralizada de empleo y emprendimiento juvenil"
+LONG_HOST = "servidores-de-salida.direccion-general-de-promocion-del-empleo.example.gob.pe"
 LONG_URL = "https://www.example.pe/convocatorias/2026/feria-descentralizada-de-empleo?origen=correo&campana=11"
 LONG_REPLY = (
     "452 4.2.2 The_mailbox_of_the_recipient_is_over_quota_and_cannot_take_more_messages_now <q-0123456789abcdef>"
@@ -63,6 +68,7 @@ def everything(session: AnySession, settings: Settings, panel: Panel, author: Us
     relay = Relay(name="Relay de la institución", host="smtp.example.gob.pe", port=587, security=RelaySecurity.STARTTLS)
     session.add_all([suppression, *messages, relay])
     session.commit()
+    pools = egress(session, relay)
     return {
         "campaign_id": campaigns(session, panel, lists[0], contact.id),
         "contact_id": [contact.id],
@@ -71,10 +77,28 @@ def everything(session: AnySession, settings: Settings, panel: Panel, author: Us
         "import_id": imports(session, panel, lists[0], author),
         "list_id": [one.id for one in lists],
         "message_id": [one.id for one in messages],
+        "pool_id": [pool.id for pool in pools],
+        "ip_id": [ip.id for pool in pools for ip in pool.ips],
         "relay_id": [relay.id],
         "seq": [1],
         "user_id": [author.id],
     }
+
+
+def egress(session: AnySession, relay: Relay) -> list[EgressPool]:
+    """A pool with an IP in each state, one of them with what it sent; and an empty pool."""
+    pools = [factories.egress_pool(session, relay, name) for name in ("Correo masivo de las plataformas", "Vacío")]
+    today = datetime.now(UTC).date()
+    for number, state in enumerate(EgressState, start=1):
+        factories.egress_ip(
+            session, pools[0], f"2001:db8:ffff:ffff:ffff:ffff:ffff:{number}", helo_name=f"mail-{number}.{LONG_HOST}",
+            state=state, state_reason=LONG_NAME, warm_up_started_on=today - timedelta(days=3),
+        )  # fmt: skip
+    session.add(ProviderLimits(provider="google", messages_per_minute=600, connections=5, messages_per_connection=100,
+                               warm_up_caps=[50, 100, 200, 400, 800]))  # fmt: skip
+    session.add(EgressUse(egress_ip_id=pools[0].ips[0].id, provider="google", day=today, submitted=123_456, deferred=9))
+    session.commit()
+    return pools
 
 
 def captured(panel: Panel, raw: bytes) -> PracticeMessage:

@@ -27,8 +27,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 WIDTHS = (1280, 360)
 NO_PAGES = {
     # Files.
-    "static", "health.healthz", "public_keys.public_key", "campaigns.download", "imports.rejects", "lists.export",
-    "practice.download",
+    "static", "health.healthz", "public_keys.public_key", "campaigns.download", "egress.export", "imports.rejects",
+    "lists.export", "practice.download",
     # Parts that a page fetches again and again, or shows in a frame of its own.
     "campaigns.live", "campaigns.proofs", "campaigns.report_detail", "campaigns.list_sizes", "campaigns.preview_frame",
     "imports.progress", "lists.count",
@@ -50,6 +50,7 @@ VARIANTS = {
     "lists.index": ("archived=1",),
     "contacts.index": ("q=nadie",),
     "campaigns.index": ("q=nadie",),
+    "egress.index": ("state=quarantined", "pool=999999"),
 }
 
 

@@ -9,16 +9,17 @@ from flask import Flask
 WEB = Path(__file__).resolve().parents[2] / "app" / "web"
 WORDS = frozenset(
     """
-    activate addresses archive campaigns cancel chaski check clear confirm contacts count csv custom deactivate delete detail
-    dkim domains duplicate edit eml end erase fields healthz html imports known language list lists live login logout
-    mapping message monitor new overview p part password pause people practice preview profile progress proof proofs
-    real recipients rejects relays report restore resume review rows schedule send sessions settings settle sizes static
-    subject subscribe suppressions test text unschedule unsubscribe users well
+    activate addresses archive assignments campaigns cancel chaski check clear confirm contacts count csv custom deactivate
+    delete detail dkim domains duplicate edit egress eml end erase export fields healthz html import imports known limits
+    language list lists live login logout mapping message monitor move new overview p part password pause people pools practice
+    preview profile progress proof proofs quarantine range real recipients rejects relays release report restore resume review
+    rows schedule send sessions settings settle sizes static subject subscribe suppressions test text unschedule unsubscribe
+    users well
     """.split()
 )
 QUESTIONS = frozenset(
     """
-    after archived before contact delimiter email encoding next outcome q sort status view whole
+    after archived before contact delimiter email encoding next outcome pool q sort state status view whole
     """.split()
 )
 ASKED = re.compile(r'request\.(?:args|values)\.get(?:list)?\("(\w+)"|"(\w+)" (?:not )?in request\.args')

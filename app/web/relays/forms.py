@@ -5,9 +5,9 @@ from typing import Any
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, IntegerField, PasswordField, SelectField, StringField
-from wtforms.validators import DataRequired, InputRequired, Length, NumberRange
+from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional
 
-from app.flow.relays import RelayDetails
+from app.flow.relays import MOST_PER_HOUR, RelayDetails
 from app.models import RelaySecurity
 from app.web.words import security_name
 
@@ -50,6 +50,11 @@ class RelayForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     messages_per_connection = IntegerField(
         _l("Correos por conexión"), default=1000, validators=[InputRequired(), NumberRange(1, 1_000_000)]
     )
+    rate_per_hour = IntegerField(
+        _l("Límite de correos por hora"),
+        validators=[Optional(), NumberRange(1, MOST_PER_HOUR)],
+        description=_l("De todas las plataformas juntas. Vacío: sin límite."),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,4 +71,5 @@ class RelayForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
             password=self.password.data or "",
             connections=self.connections.data or 0,
             messages_per_connection=self.messages_per_connection.data or 0,
+            rate_per_hour=self.rate_per_hour.data,
         )

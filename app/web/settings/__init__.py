@@ -7,8 +7,8 @@ from werkzeug.wrappers import Response
 from app.extensions import db
 from app.flow import panels, relays
 from app.models import Relay, Role
-from app.web.scope import current_panel, panel_blueprint, requires
-from app.web.settings.forms import PanelForm, PracticeForm, RealForm
+from app.web.scope import administrators_only, current_panel, panel_blueprint, requires
+from app.web.settings.forms import LimitsForm, PanelForm, PracticeForm, RealForm
 from app.web.settings.sentences import panel_sentence
 
 blueprint = panel_blueprint("settings", __name__, prefix="/settings")
@@ -36,6 +36,18 @@ def save() -> Answer:
         timezone=form.timezone.data or "",
     )
     flash(_("Se guardaron los ajustes de la plataforma."), "success")
+    return redirect(url_for("settings.index"))
+
+
+@blueprint.post("/limits")
+@administrators_only
+def limits() -> Answer:
+    """Not for managers: a panel's share is what the others lack."""
+    form = LimitsForm(prefix="limits")
+    if not form.validate_on_submit():
+        return page(limits_form=form), 400
+    panels.limit_panel(db.session, current_panel, weight=form.weight.data or 0, rate_per_hour=form.rate_per_hour.data)
+    flash(_("Se guardaron el peso y el límite de la plataforma."), "success")
     return redirect(url_for("settings.index"))
 
 
@@ -78,11 +90,14 @@ def usable_relays() -> list[Relay]:
     return list(db.session.scalars(relays.relays().order_by(Relay.name)))
 
 
-def page(panel_form: PanelForm | None = None, real: RealForm | None = None) -> str:
+def page(
+    panel_form: PanelForm | None = None, real: RealForm | None = None, limits_form: LimitsForm | None = None
+) -> str:
     return render_template(
         "settings/index.html",
         panel_form=panel_form or PanelForm(obj=current_panel, prefix="panel"),
         real=real or real_form(),
+        limits_form=limits_form or LimitsForm(formdata=None, obj=current_panel, prefix="limits"),
         under_way=panels.campaigns_under_way(db.session, current_panel.id),
         scheduled=panels.scheduled_campaigns(db.session, current_panel.id),
     )

@@ -5,10 +5,11 @@ from zoneinfo import available_timezones
 
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, SelectField, StringField
-from wtforms.validators import DataRequired, Length
+from wtforms import BooleanField, IntegerField, SelectField, StringField
+from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional
 
-from app.flow.panels import COLOURS
+from app.flow.panels import COLOURS, MAX_WEIGHT
+from app.flow.relays import MOST_PER_HOUR
 from app.web.words import colour_name
 
 
@@ -34,6 +35,19 @@ class PanelForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
         super().__init__(*args, **kwargs)
         self.colour.choices = [(colour, colour_name(colour)) for colour in COLOURS]
         self.timezone.choices = timezone_choices()
+
+
+class LimitsForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+    weight = IntegerField(
+        _l("Peso"),
+        validators=[InputRequired(), NumberRange(1, MAX_WEIGHT)],
+        description=_l("Cuando varias plataformas envían a la vez, una con peso 2 avanza el doble que una con 1."),
+    )
+    rate_per_hour = IntegerField(
+        _l("Límite de correos por hora"),
+        validators=[Optional(), NumberRange(1, MOST_PER_HOUR)],
+        description=_l("De todas sus campañas juntas. Vacío: sin límite."),
+    )
 
 
 class PracticeForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types

@@ -2,7 +2,7 @@
 
 from flask_babel import gettext as _
 
-from app.flow.panels import PanelProblem
+from app.flow.panels import MAX_WEIGHT, PanelProblem
 
 
 def panel_sentence(problem: PanelProblem) -> str:
@@ -15,5 +15,7 @@ def panel_sentence(problem: PanelProblem) -> str:
         "not_understood": _("Confirme que entiende lo que cambia."),
         "colour_unknown": _("Ese color no está disponible."),
         "timezone_unknown": _("Esa zona horaria no existe."),
+        "weight_invalid": _("El peso es un número entero de 1 a %(most)s.", most=MAX_WEIGHT),
+        "rate_invalid": _("El límite es un número entero de 1 en adelante, o vacío."),
     }
     return sentences[problem.code]
