@@ -21,6 +21,7 @@ from app.web import (
     locale,
     panels,
     practice,
+    providers,
     relays,
     security,
     settings,
@@ -45,6 +46,7 @@ def register(app: Flask) -> None:
         domains.blueprint,
         domains.public_keys,
         relays.blueprint,
+        providers.blueprint,
         users.blueprint,
         *contacts.BLUEPRINTS,
     ):

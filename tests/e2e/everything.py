@@ -16,11 +16,13 @@ from app.models import (
     Import,
     ImportRow,
     ImportStatus,
+    MailDomain,
     MailingList,
     Panel,
     PracticeMessage,
     Proof,
     ProofStatus,
+    ProviderLimits,
     Relay,
     RelaySecurity,
     RowOutcome,
@@ -41,7 +43,7 @@ MAIL = b"""Subject: Feria\r\nFrom: Bolsa <noticias@boletin.example.gob.pe>\r\nDK
 MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nHola\r
 --b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<!doctype html><title>x</title><h1>Hola</h1>\r\n--b--\r\n"""
 
-Ids = dict[str, list[int]]
+Ids = dict[str, list[int] | list[str]]
 """Ids to visit, by URL parameter."""
 
 
@@ -71,10 +73,32 @@ def everything(session: AnySession, settings: Settings, panel: Panel, author: Us
         "import_id": imports(session, panel, lists[0], author),
         "list_id": [one.id for one in lists],
         "message_id": [one.id for one in messages],
+        "provider": providers_of(session, author),
         "relay_id": [relay.id],
         "seq": [1],
         "user_id": [author.id],
     }
+
+
+def providers_of(session: AnySession, author: User) -> list[str]:
+    """One with changed limits, one as shipped, and all the others together; a domain in each state."""
+    now = datetime.now(UTC)
+    session.add_all(
+        [
+            ProviderLimits(
+                provider="google", messages_per_minute=100_000, connections=1, messages_per_connection=1,
+                warm_up_caps=[10 * 2**day for day in range(15)], updated_by_id=author.id,
+            ),
+            MailDomain(domain="gmail.com", provider="google", expires_at=now + timedelta(days=7)),
+            MailDomain(domain="example.pe", provider="other", expires_at=now),
+            MailDomain(
+                domain=LONG_EMAIL.partition("@")[2], provider="microsoft365", mx_host=f"{'a' * 60}.mail.protection.outlook.com",
+                looked_up_at=now, expires_at=now + timedelta(hours=6),
+            ),
+        ]
+    )  # fmt: skip
+    session.commit()
+    return ["google", "telefonica_pe", "other"]
 
 
 def captured(panel: Panel, raw: bytes) -> PracticeMessage:

@@ -50,6 +50,12 @@ VARIANTS = {
     "lists.index": ("archived=1",),
     "contacts.index": ("q=nadie",),
     "campaigns.index": ("q=nadie",),
+    "providers.index": (
+        "q=gmail.com",
+        "q=example.pe",
+        "q=nadie",
+        "q=oficina-descentralizada-de-huancavelica.example.pe",
+    ),
 }
 
 

@@ -9,11 +9,11 @@ from flask import Flask
 WEB = Path(__file__).resolve().parents[2] / "app" / "web"
 WORDS = frozenset(
     """
-    activate addresses archive campaigns cancel chaski check clear confirm contacts count csv custom deactivate delete detail
-    dkim domains duplicate edit eml end erase fields healthz html imports known language list lists live login logout
-    mapping message monitor new overview p part password pause people practice preview profile progress proof proofs
-    real recipients rejects relays report restore resume review rows schedule send sessions settings settle sizes static
-    subject subscribe suppressions test text unschedule unsubscribe users well
+    activate addresses archive campaigns cancel chaski check clear confirm contacts count csv custom deactivate delete
+    detail dkim domains duplicate edit eml end erase fields healthz html imports known language list lists live login
+    logout lookup mapping message monitor new overview p part password pause people practice preview profile progress
+    proof proofs providers real recipients rejects relays report reset restore resume review rows schedule send sessions
+    settings settle sizes static subject subscribe suppressions test text unschedule unsubscribe users well
     """.split()
 )
 QUESTIONS = frozenset(
