@@ -72,6 +72,7 @@ def prepare(
     """Look the campaign's unknown and expired domains up, within ``seconds``; returns how many are left for later, which
     go as they were known before, else as ``other``. Commits."""
     now = now or datetime.now(UTC)
+    session.execute(text("SET LOCAL work_mem = '128MB'"))
     wanted = session.scalars(text(WANTED), {"campaign": campaign_id, "now": now, "most": MOST_AT_ONCE}).all()
     session.commit()
     left = _look_up_all(session, settings, wanted, seconds, now)

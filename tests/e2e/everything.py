@@ -98,7 +98,7 @@ def providers_of(session: AnySession, author: User) -> list[str]:
         ]
     )  # fmt: skip
     session.commit()
-    return ["google", "telefonica_pe", "other"]
+    return ["google", "telmex", "other"]
 
 
 def captured(panel: Panel, raw: bytes) -> PracticeMessage:

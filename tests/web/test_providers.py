@@ -59,7 +59,7 @@ def test_list_shows_every_provider_with_its_limits_and_where_the_contacts_are(cl
     for number, domain in enumerate(["gmail.com", "gmail.com", "gmail.com", "hotmail.com"]):
         factories.contact(session, panel, f"p{number}@{domain}")
     text = text_of(log_in(client, admin).get("/providers"))
-    assert "Google 75 % 0 300 5 50 16 días" in text
+    assert "Google 75 % — 300 5 50 16 días" in text
     assert "Outlook.com (Hotmail, Live) 25 %" in text
     assert all(provider.name in text for provider in shipped().values() if provider.key != "other")
     assert "Otros proveedores" in text
