@@ -155,7 +155,7 @@ def _ask(resolver: dns.resolver.Resolver, domains: Sequence[str], seconds: float
     heard, was_answered = 0, False
     try:
         for question in as_completed(asked, timeout=seconds):
-            answer = _result(asked[question], question.exception()) or question.result()
+            answer = _strange(asked[question], question.exception()) or question.result()
             heard, was_answered = heard + 1, was_answered or answer.provider is not None
             yield answer
             if heard >= PARALLEL and not was_answered:
@@ -167,7 +167,7 @@ def _ask(resolver: dns.resolver.Resolver, domains: Sequence[str], seconds: float
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _result(domain: str, error: BaseException | None) -> Answer | None:
+def _strange(domain: str, error: BaseException | None) -> Answer | None:
     """What no lookup should do; whatever it was, one strange domain keeps no campaign from being prepared."""
     if error is None:
         return None
