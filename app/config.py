@@ -64,8 +64,8 @@ class Settings:
     """Consecutive relay failures after which a campaign pauses itself."""
     smtp_timeout_seconds: int = 60
     dns_servers: str = ""
-    """Comma-separated resolvers (``192.0.2.53`` or ``192.0.2.53:5353``) for checking published records; empty: the
-    machine's own."""
+    """Comma-separated resolvers (``192.0.2.53`` or ``192.0.2.53:5353``) for checking published records and finding out who
+    runs a recipient's mail; empty: the machine's own; ``none``: nobody is asked."""
     practice_relay_host: str = "127.0.0.1"
     practice_relay_port: int = 2525
     practice_keep_messages: int = 200_000

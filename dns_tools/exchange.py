@@ -66,10 +66,15 @@ def _is_address(text: str) -> bool:
 
 def exchange_hosts(resolver: dns.resolver.Resolver, domain: str) -> list[str]:
     """The names that receive the domain's mail, best first; none for a null MX."""
-    records = sorted(query(resolver, domain, "MX").records, key=lambda record: record.preference)[:MAX_HOSTS]
-    return [
-        record.exchange.to_text(omit_final_dot=True).lower() for record in records if record.exchange != dns.name.root
-    ]
+    return hosts_of(query(resolver, domain, "MX"))
+
+
+def hosts_of(lookup: Lookup) -> list[str]:
+    """The hosts of an answer about MX: best first, equals by name, so that servers that turn their answers around always
+    give the same list; none for a null MX."""
+    hosts = [(record.preference, record.exchange.to_text(omit_final_dot=True).lower()) for record in lookup.records
+             if record.exchange != dns.name.root]  # fmt: skip
+    return [name for _preference, name in sorted(hosts)[:MAX_HOSTS]]
 
 
 def check_dane(resolver: dns.resolver.Resolver, domain: str) -> list[Finding]:

@@ -7,7 +7,7 @@ import dramatiq
 
 from app.current import current_settings
 from app.extensions import db
-from app.flow import audience, imports, proofs, reconciling, sending
+from app.flow import audience, imports, mail_domains, proofs, reconciling, sending
 from workers.broker import start_worker_application
 from workers.street import ask_relay, message_ids, street_of
 
@@ -53,3 +53,8 @@ def reconcile_campaign(campaign_id: int) -> None:
         ask=ask_relay,
         grace_seconds=settings.reconcile_grace_seconds,
     )
+
+
+@dramatiq.actor(queue_name="lookups", **DOORBELL)
+def refresh_mail_domains() -> None:
+    mail_domains.refresh(db.session, current_settings())

@@ -20,7 +20,19 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from app.config import Settings
 from app.extensions import db
-from app.flow import audience, batches, bell, cancelling, emptying, imports, outcomes, proofs, reconciling, sampling
+from app.flow import (
+    audience,
+    batches,
+    bell,
+    cancelling,
+    emptying,
+    imports,
+    mail_domains,
+    outcomes,
+    proofs,
+    reconciling,
+    sampling,
+)
 from app.logs import get_logger
 from app.models.partitions import ensure_coming_partitions
 from workers import actors
@@ -31,6 +43,7 @@ SWEEP_SECONDS = 1.0
 STAND_BY_SECONDS = 2.0
 BATCHES_RUNG_PER_CAMPAIGN = 16
 PARTITIONS_EVERY_SECONDS = 3600.0
+REFRESH_EVERY_SECONDS = 15.0
 TIDY_EVERY_SECONDS = 24 * 3600.0
 LOCK_KEY = 0x43_48_41_53_4B_49  # "CHASKI"
 
@@ -42,7 +55,7 @@ class Dispatcher:
         self._app = app
         self._settings = settings
         self._stopping = False
-        self._partitions_at = self._tidied_at = 0.0
+        self._partitions_at = self._tidied_at = self._refreshed_at = 0.0
         self._rung: dict[tuple[str, int], float] = {}
         """When each actor and id was last rung, so that waiting work isn't rung anew each second."""
 
@@ -99,6 +112,7 @@ class Dispatcher:
                 self._sample,
                 self._finish_campaigns,
                 self._empty_fields,
+                self._refresh_mail_domains,
                 self._tidy,
             ):
                 try:
@@ -148,11 +162,20 @@ class Dispatcher:
     def _empty_fields(self) -> None:
         emptying.empty(db.session, budget_seconds=0.3)
 
+    def _refresh_mail_domains(self) -> None:
+        """Not more often than a worker is busy with it: what it leaves is due at the next ring."""
+        if time.monotonic() - self._refreshed_at < REFRESH_EVERY_SECONDS and self._refreshed_at:
+            return
+        if mail_domains.is_due(db.session):
+            actors.refresh_mail_domains.send()
+        self._refreshed_at = time.monotonic()
+
     def _tidy(self) -> None:
-        """Once a day: what long-ended imports kept of people is forgotten."""
+        """Once a day: what long-ended imports kept of people is forgotten, and domains that nobody writes to."""
         if time.monotonic() - self._tidied_at < TIDY_EVERY_SECONDS and self._tidied_at:
             return
         imports.tidy(db.session, self._settings, now=datetime.now(UTC))
+        mail_domains.forget_unused(db.session, now=datetime.now(UTC))
         self._tidied_at = time.monotonic()
 
     def _ring(self, actor: "dramatiq.Actor[[int], None]", ids: Sequence[int]) -> None:

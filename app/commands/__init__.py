@@ -1,5 +1,5 @@
-"""Commands: ``flask contacts …``, ``flask campaign …``, ``flask egress …``, ``flask seed``. Thin edges over
-``app.flow``, for cron and scripts.
+"""Commands: ``flask contacts …``, ``flask campaign …``, ``flask egress …``, ``flask providers …``, ``flask seed``. Thin
+edges over ``app.flow``, for cron and scripts.
 
 One module per noun; each has ``group``, a click group (or command), listed here. ``terminal`` is how all of them speak.
 """
@@ -7,13 +7,14 @@ One module per noun; each has ``group``, a click group (or command), listed here
 import click
 from flask import Flask
 
-from app.commands import campaign, contacts, egress, seed, users
+from app.commands import campaign, contacts, egress, providers, seed, users
 
 COMMANDS: tuple[click.Command, ...] = (
     campaign.group,
     contacts.group,
     contacts.lists_group,
     egress.group,
+    providers.group,
     seed.group,
     users.group,
 )

@@ -10,6 +10,7 @@
     composing    content, links, keys and addresses compiled once, to write any recipient's message
     cancelling   what a cancelled campaign leaves in the ledger is skipped
     audience     the lists of a campaign become deliveries, once (set-based, in resumable slices) and batches over them
+    mail_domains whose mailboxes the recipients' domains are, by their MX: looked up before freezing, refreshed afterwards
     batches      which batches are due; claiming one with a lease; what expired
     sending      claim > mark > render > sign > submit > record, chunk by chunk (submission: the contract with a transport)
     rates        how many a campaign may send now: a bucket in Redis
@@ -30,6 +31,7 @@ Around it:
 
     panels, domains, relays   who sends, from which domain, through what; relay_probe: «Probar conexión»
     domain_checks, signing    what the DNS shows of a domain now; what signs its mail, and whether that can be checked
+    providers                 mailbox providers: the limits in force, what people changed of them, where the contacts are
     smtp_opening              the first words with a relay, bounded in time and lines; for the probe and for the transport
     accounts, passwords       people who log in
     installation, seeding     whether it runs; sample data

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from sqlalchemy import text
 
 from app.config import Settings
-from app.flow import bell
+from app.flow import bell, mail_domains
 from app.flow.composing import CompositionProblem, compile_for, store_links
 from app.flow.outcomes import pause_campaign
 from app.flow.sessions import AnySession
@@ -72,7 +72,8 @@ def claim(session: AnySession, campaign_id: int, *, lease_seconds: int, today: d
 
 def prepare(session: AnySession, settings: Settings, campaign_id: int) -> bool:
     """What a worker does with a campaign that is preparing: claim, compile (so that what can't be mailed never gets an
-    audience), write its links down, freeze. False where it wasn't ours to claim, or was stopped on the way."""
+    audience), write its links down, find out who runs the recipients' mail, freeze. False where it wasn't ours to claim,
+    or was stopped on the way."""
     if not claim(session, campaign_id, lease_seconds=settings.lease_seconds):
         return False
     campaign = session.get_one(Campaign, campaign_id, populate_existing=True)
@@ -80,6 +81,9 @@ def prepare(session: AnySession, settings: Settings, campaign_id: int) -> bool:
         if campaign.audience_size == 0:
             store_links(session, campaign, compile_for(session, settings, campaign))
             session.commit()
+            # Well within the lease, which the first slice renews.
+            seconds = min(mail_domains.PREPARE_SECONDS, settings.lease_seconds / 3)
+            mail_domains.prepare(session, settings, campaign_id, seconds=seconds)
     except CompositionProblem as problem:
         pause_campaign(session, campaign_id, coded(PauseReason.CANNOT_COMPOSE, problem))
         return False

@@ -24,6 +24,7 @@ from dns_tools import dkim
 
 DNS_SECONDS = 5.0
 """Longest wait for the name servers; a person sits in front of it."""
+NO_DNS = "none"
 MAX_URL_CHARACTERS = 300
 NEEDED_BY = (CampaignStatus.SCHEDULED, CampaignStatus.PREPARING, CampaignStatus.SENDING, CampaignStatus.PAUSED)
 HOST = re.compile(r"[A-Za-z0-9.-]+\Z")
@@ -226,13 +227,14 @@ def public_key_record(session: AnySession, domain: str, selector: str) -> str | 
 
 
 def make_resolver(settings: Settings) -> dns.resolver.Resolver:
-    """The servers of ``DNS_SERVERS``, else those of this machine. Raises :class:`ConfigurationError`."""
+    """The servers of ``DNS_SERVERS``, else those of this machine; ``none``: nobody is asked, and every question is
+    unanswered at once. Raises :class:`ConfigurationError`."""
     named = [server.strip() for server in settings.dns_servers.split(",") if server.strip()]
     resolver = dns.resolver.Resolver(configure=not named)
     resolver.lifetime = DNS_SECONDS
     resolver.timeout = DNS_SECONDS / 2
     if named:
-        resolver.nameservers = [_nameserver(server) for server in named]
+        resolver.nameservers = [_nameserver(server) for server in named if server != NO_DNS]
     return resolver
 
 

@@ -29,6 +29,8 @@ class MailDomain(Model):
     """When the DNS last answered; empty: known by its name alone, or not asked yet."""
     expires_at: Mapped[datetime] = mapped_column(Timestamp, index=True)
     """From then on it is looked up again when it is next needed."""
+    used_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    """When a campaign last had recipients there: what nobody writes to any more is forgotten."""
 
 
 class ProviderLimits(Model):

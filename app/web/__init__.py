@@ -22,6 +22,7 @@ from app.web import (
     locale,
     panels,
     practice,
+    providers,
     relays,
     security,
     settings,
@@ -47,6 +48,7 @@ def register(app: Flask) -> None:
         domains.public_keys,
         relays.blueprint,
         egress.blueprint,
+        providers.blueprint,
         users.blueprint,
         *contacts.BLUEPRINTS,
     ):

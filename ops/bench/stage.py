@@ -52,7 +52,8 @@ def stage(*, environment: dict[str, str] | None = None) -> Iterator[Stage]:
     with tempfile.TemporaryDirectory(prefix="chaski-bench-") as directory:
         port = ports.next_free("127.0.0.1", 18025)
         environ = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "BROKER_URL", "REDIS_URL")}
-        environ |= {"LOG_FORMAT": "json", **(environment or {})}
+        # The recipients' domains are invented: no name server is asked about them.
+        environ |= {"LOG_FORMAT": "json", "DNS_SERVERS": "none", **(environment or {})}
         with Installation(Path(directory), port=port, environ=environ) as installation:
             installation.start_services()
             installation.upgrade_database()

@@ -19,6 +19,7 @@ from app.models import (
     Import,
     ImportRow,
     ImportStatus,
+    MailDomain,
     MailingList,
     Panel,
     PracticeMessage,
@@ -46,7 +47,7 @@ MAIL = b"""Subject: Feria\r\nFrom: Bolsa <noticias@boletin.example.gob.pe>\r\nDK
 MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nHola\r
 --b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<!doctype html><title>x</title><h1>Hola</h1>\r\n--b--\r\n"""
 
-Ids = dict[str, list[int]]
+Ids = dict[str, list[int] | list[str]]
 """Ids to visit, by URL parameter."""
 
 
@@ -79,6 +80,7 @@ def everything(session: AnySession, settings: Settings, panel: Panel, author: Us
         "message_id": [one.id for one in messages],
         "pool_id": [pool.id for pool in pools],
         "ip_id": [ip.id for pool in pools for ip in pool.ips],
+        "provider": providers_of(session, author),
         "relay_id": [relay.id],
         "seq": [1],
         "user_id": [author.id],
@@ -94,11 +96,30 @@ def egress(session: AnySession, relay: Relay) -> list[EgressPool]:
             session, pools[0], f"2001:db8:ffff:ffff:ffff:ffff:ffff:{number}", helo_name=f"mail-{number}.{LONG_HOST}",
             state=state, state_reason=LONG_NAME, warm_up_started_on=today - timedelta(days=3),
         )  # fmt: skip
-    session.add(ProviderLimits(provider="google", messages_per_minute=600, connections=5, messages_per_connection=100,
-                               warm_up_caps=[50, 100, 200, 400, 800]))  # fmt: skip
     session.add(EgressUse(egress_ip_id=pools[0].ips[0].id, provider="google", day=today, submitted=123_456, deferred=9))
     session.commit()
     return pools
+
+
+def providers_of(session: AnySession, author: User) -> list[str]:
+    """One with changed limits, one as shipped, and all the others together; a domain in each state."""
+    now = datetime.now(UTC)
+    session.add_all(
+        [
+            ProviderLimits(
+                provider="google", messages_per_minute=100_000, connections=1, messages_per_connection=1,
+                warm_up_caps=[10 * 2**day for day in range(15)], updated_by_id=author.id,
+            ),
+            MailDomain(domain="gmail.com", provider="google", expires_at=now + timedelta(days=7)),
+            MailDomain(domain="example.pe", provider="other", expires_at=now),
+            MailDomain(
+                domain=LONG_EMAIL.partition("@")[2], provider="microsoft365", mx_host=f"{'a' * 60}.mail.protection.outlook.com",
+                looked_up_at=now, expires_at=now + timedelta(hours=6),
+            ),
+        ]
+    )  # fmt: skip
+    session.commit()
+    return ["google", "telmex", "other"]
 
 
 def captured(panel: Panel, raw: bytes) -> PracticeMessage:

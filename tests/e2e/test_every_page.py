@@ -51,6 +51,12 @@ VARIANTS = {
     "contacts.index": ("q=nadie",),
     "campaigns.index": ("q=nadie",),
     "egress.index": ("state=quarantined", "pool=999999"),
+    "providers.index": (
+        "q=gmail.com",
+        "q=example.pe",
+        "q=nadie",
+        "q=oficina-descentralizada-de-huancavelica.example.pe",
+    ),
 }
 
 

@@ -5,13 +5,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from app.extensions import db
-from app.models import Contact, RemovedField
+from app.models import Contact, MailDomain, RemovedField
 from ops import chaos
 from ops.bench import stage as stages
 
@@ -98,6 +99,21 @@ def test_dispatcher_ends_the_emptying_that_a_page_began(place: stages.Stage, tmp
             wait_until(is_empty, "the dispatcher left the values of a deleted field")
         finally:
             dispatcher.end()
+
+
+@pytest.mark.slow
+def test_expired_mail_domains_are_refreshed_in_the_background(place: stages.Stage, tmp_path: Path) -> None:
+    with place.app.app_context():
+        db.session.add(MailDomain(domain="gmail.com", provider="other", expires_at=datetime.now(UTC)))
+        db.session.commit()
+
+        def is_found() -> bool:
+            provider = db.session.scalar(text("SELECT provider FROM mail_domain WHERE expires_at > now()"))
+            db.session.rollback()
+            return provider == "google"
+
+        with stages.processes(place.installation, ["dispatcher", "worker"], log=tmp_path / "log"):
+            wait_until(is_found, "nobody looked the domain up")
 
 
 @pytest.mark.slow

@@ -67,7 +67,7 @@ def everything_of(session: AnySession, settings: Settings, panel: Panel) -> dict
     }
 
 
-OTHER_PARAMETERS = {"direction": "up"}
+OTHER_PARAMETERS = {"direction": "up", "provider": "google"}
 
 
 def panel_rules(app: Flask) -> list[Rule]:
