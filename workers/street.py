@@ -6,7 +6,8 @@ from functools import cache
 from redis import Redis
 
 from app.config import Settings
-from app.flow import composing, practice, rates, reconciling
+from app.flow import composing, practice, reconciling
+from app.flow.rates.reserving import Rates
 from app.flow.relays import RelayEndpoint, endpoint_of
 from app.flow.sending import Street
 from app.flow.sessions import AnySession
@@ -28,7 +29,7 @@ def street_of(settings: Settings) -> Street:
         compose=compositions.of,
         endpoint=lambda session, campaign_id: endpoint_of(panel_of(session, campaign_id), settings),
         transport=transport,
-        reserve=rates.campaign_rates(Redis.from_url(settings.redis_url)),
+        rates=Rates(Redis.from_url(settings.redis_url)),
         stopping=stopping.is_set,
     )
 

@@ -13,7 +13,7 @@
     mail_domains whose mailboxes the recipients' domains are, by their MX: looked up before freezing, refreshed afterwards
     batches      which batches are due; claiming one with a lease; what expired
     sending      claim > mark > render > sign > submit > record, chunk by chunk (submission: the contract with a transport)
-    rates        how many a campaign may send now: a bucket in Redis
+    rates        how many may go now and by which IP, within every limit (a package with a map of its own)
     outcomes     how an answer of the relay becomes a delivery's status; counts
     reconciling  deliveries whose answer a crash hid are settled with the relay, by Message-ID
     proofs       test sends, through the same render, sign and submit

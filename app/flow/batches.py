@@ -20,6 +20,7 @@ class ClaimedBatch:
     frozen_on: date
     first_seq: int
     last_seq: int
+    provider: str
     claim: int
 
 
@@ -61,7 +62,7 @@ def claim(session: AnySession, batch_id: int, *, worker: str, lease_seconds: int
             FROM campaign c
             WHERE b.id = :id AND b.status = 'ready' AND c.id = b.campaign_id AND c.status = 'sending'
               AND (b.next_attempt_at IS NULL OR b.next_attempt_at <= now())
-            RETURNING b.id, b.campaign_id, b.frozen_on, b.first_seq, b.last_seq, b.claim
+            RETURNING b.id, b.campaign_id, b.frozen_on, b.first_seq, b.last_seq, b.provider, b.claim
             """
         ),
         {"id": batch_id, "worker": worker, "lease": lease_seconds},
@@ -146,7 +147,7 @@ def expire_leases(session: AnySession) -> list[ExpiredBatch]:
     expired = session.execute(
         text(
             """
-            SELECT id, campaign_id, frozen_on, first_seq, last_seq, claim FROM batch
+            SELECT id, campaign_id, frozen_on, first_seq, last_seq, provider, claim FROM batch
             WHERE status = 'claimed' AND lease_expires_at < now() FOR UPDATE SKIP LOCKED
             """
         )

@@ -25,6 +25,7 @@ from app.flow.submission import OutgoingMessage
 from app.mail.addresses import domain_of
 from app.mail.compose import CompiledCampaign, Content, Mailing, Recipient, RenderedMessage
 from app.mail.dkim import DkimSigner, assemble, body_hash
+from app.mail.egress_header import EGRESS_HEADER
 from app.mail.html import UnsubscribeFooter
 from app.mail.merge import TooLargeError
 from app.mail.tokens import TokenPurpose
@@ -39,7 +40,7 @@ BODY_START = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
 
 class CompositionProblem(Problem):
     """A campaign can't be turned into mail, or not for one recipient: ``content``, ``too_large``, ``no_sending_domain``,
-    ``no_dkim_key``, ``address_suppressed``. As a text it is what the database keeps of it: ``code:detail``."""
+    ``no_dkim_key``, ``address_suppressed``, ``no_egress_ip``. As a text it is what the database keeps of it: ``code:detail``."""
 
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(code, detail=detail)
@@ -61,18 +62,22 @@ class Composition:
     def links(self) -> list[str]:
         return self.compiled.links
 
-    def write(self, seq: int, email: str, name: str, fields: Mapping[str, Any]) -> OutgoingMessage:
-        """Render and sign: ``content`` is the message as it goes over the wire."""
+    def write(self, seq: int, email: str, name: str, fields: Mapping[str, Any], *, egress: str = "") -> OutgoingMessage:
+        """Render and sign: ``content`` is the message as it goes over the wire. ``egress``: address of the IP that the
+        relay is to send it from; the relay takes that header away, so it isn't signed."""
         # To the second: a Date header says no more, and messages of the same second share it.
         now = datetime.now(UTC).replace(microsecond=0)
         message = self.render(seq, email, name, fields, now)
         hashed = body_hash(message.body)
         signatures = [s.sign_hashed(message.headers, hashed, int(now.timestamp())) for s in self.signers]
+        headers = [*message.headers, (EGRESS_HEADER, egress)] if egress else message.headers
         return OutgoingMessage(
             seq=seq,
             mail_from=message.envelope_from,
             rcpt_to=message.envelope_to,
-            content=assemble(message.headers, signatures, message.body),
+            content=assemble(
+                [*message.headers, (EGRESS_HEADER, egress)] if egress else message.headers, signatures, message.body
+            ),
         )
 
     def render(self, seq: int, email: str, name: str, fields: Mapping[str, Any], sent_at: datetime) -> RenderedMessage:

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from app.config import Settings
 from app.flow import batches, bell
+from app.flow.egress.using import count_use
 from app.flow.sessions import AnySession
 from app.flow.submission import Answer, AnswerKind
 from app.logs import get_logger
@@ -40,6 +41,8 @@ class Marked(Protocol):
     def attempts(self) -> int: ...
     @property
     def first_attempt_at(self) -> datetime: ...
+    @property
+    def egress_ip_id(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,22 @@ def record(
     rows = [judge(answer, marked[answer.seq], settings, now) for answer in answers]
     _update_deliveries(session, batch, rows)
     _insert_attempts(session, batch, rows, marked, now)
+    count_use(session, batch.provider, day=now.date(), uses=_uses(rows, answers, marked))
     batches.recount(session, [batch.id])
     batches.close_finished(session, [batch.id])  # Where the lease expired meanwhile, nobody else would.
     wait_seconds = _count_relay_failures(session, settings, batch.campaign_id, answers)
     session.commit()
     return ChunkResult(Counter(row.status.value for row in rows), wait_seconds)
+
+
+def _uses(rows: Sequence[_Row], answers: Sequence[Answer], marked: Mapping[int, Marked]) -> Mapping[int, Counter[str]]:
+    """What each IP was given, and what became of it."""
+    uses: dict[int, Counter[str]] = {}
+    for row, answer in zip(rows, answers, strict=True):
+        ip_id = marked[row.seq].egress_ip_id
+        if ip_id is not None and answer.kind in (AnswerKind.REPLIED, AnswerKind.LOST):
+            uses.setdefault(ip_id, Counter()).update(("submitted", row.status.value))
+    return uses
 
 
 def judge(answer: Answer, delivery: Marked, settings: Settings, now: datetime) -> _Row:

@@ -8,6 +8,7 @@ from sqlalchemy import select, text
 
 from app.config import Settings
 from app.flow import composing, suppressions
+from app.flow.egress.choosing import candidates
 from app.flow.relays import endpoint_of
 from app.flow.sending import Street
 from app.flow.sessions import AnySession
@@ -20,6 +21,7 @@ from app.models import (
     Contact,
     OwnReply,
     Panel,
+    PanelMode,
     Proof,
     ProofStatus,
     check_transition,
@@ -114,7 +116,27 @@ def write(session: AnySession, settings: Settings, proof: Proof) -> OutgoingMess
     if campaign.frozen_on is None:
         composing.store_links(session, campaign, composition)
     contact = session.get(Contact, proof.contact_id) if proof.contact_id else None
-    return composition.write(proof.id, proof.email, contact.name if contact else "", contact.fields if contact else {})
+    return composition.write(
+        proof.id,
+        proof.email,
+        contact.name if contact else "",
+        contact.fields if contact else {},
+        egress=egress_address(session, campaign, turn=proof.id),
+    )
+
+
+def egress_address(session: AnySession, campaign: Campaign, *, turn: int) -> str:
+    """The IP of the stream's pool that a proof leaves by: each in its turn. Empty where the relay has none of ours. Raises
+    ``CompositionProblem`` where all are in quarantine."""
+    panel = session.get_one(Panel, campaign.panel_id)
+    if panel.mode is PanelMode.PRACTICE or panel.relay_id is None:
+        return ""
+    ips = candidates(session, panel.relay_id, panel.id, campaign.stream)
+    if ips is None:
+        return ""
+    if not ips:
+        raise composing.CompositionProblem("no_egress_ip")
+    return ips[turn % len(ips)].address
 
 
 def _finish(session: AnySession, proof: Proof, status: ProofStatus, reply: str) -> ProofStatus:

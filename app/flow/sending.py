@@ -9,7 +9,8 @@ are read again. What makes this safe:
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -19,9 +20,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.config import Settings
-from app.flow import batches, outcomes, rates
+from app.flow import batches, outcomes
 from app.flow.batches import ClaimedBatch
 from app.flow.composing import Composition, CompositionProblem
+from app.flow.rates.reserving import Grant, RateLimits
 from app.flow.relays import RelayEndpoint
 from app.flow.sessions import AnySession
 from app.flow.submission import Answer, AnswerKind, OutgoingMessage, Transport
@@ -79,6 +81,7 @@ class MarkedDelivery(NamedTuple):
     fields: dict[str, Any]
     attempts: int
     first_attempt_at: datetime
+    egress_ip_id: int | None
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Street:
     compose: Callable[[AnySession, int], Composition]
     endpoint: Callable[[AnySession, int], RelayEndpoint]
     transport: Callable[[RelayEndpoint], Transport]
-    reserve: rates.Reserve
+    rates: RateLimits
     stopping: Callable[[], bool] = lambda: False
     """Whether this process was asked to stop: what is on the wire gets its answer, nothing new begins."""
 
@@ -113,12 +116,15 @@ def send_batch(session: AnySession, street: Street, batch_id: int) -> int:
     recorded, not_before = 0, None
     while lease.holds() and not street.stopping():
         due = min(batches.due_count(session, batch), settings.chunk_size)
-        granted, wait_seconds = street.reserve(session, batch.campaign_id, due) if due else (0, 0.0)
-        chunk = mark(session, batch, relay_id=endpoint.relay_id, limit=granted) if granted else []
+        grant = reserve(session, street, batch, endpoint, due) if due else Grant(0)
+        wait_seconds = grant.wait_seconds
+        chunk = mark(session, batch, relay_id=endpoint.relay_id, grant=grant) if grant.count else []
+        answers: list[Answer] = []
         if chunk:
-            answers = submit(street, transport, composition, chunk, lease)
+            answers = submit(street, transport, composition, chunk, lease, grant.addresses)
             wait_seconds = record(session, settings, batch, chunk, answers).wait_seconds
             recorded += len(chunk)
+        street.rates.settle(grant, went_out(chunk, answers))
         if wait_seconds:
             not_before = datetime.now(UTC) + timedelta(seconds=wait_seconds)
         if wait_seconds or not chunk:
@@ -127,8 +133,25 @@ def send_batch(session: AnySession, street: Street, batch_id: int) -> int:
     return recorded
 
 
+def reserve(session: AnySession, street: Street, batch: ClaimedBatch, endpoint: RelayEndpoint, due: int) -> Grant:
+    return street.rates.reserve(
+        session, campaign_id=batch.campaign_id, relay_id=endpoint.relay_id, provider=batch.provider, wanted=due
+    )
+
+
+def went_out(chunk: list[MarkedDelivery], answers: list[Answer]) -> Counter[int | None]:
+    """How many the relay was given, by IP."""
+    ips = {delivery.seq: delivery.egress_ip_id for delivery in chunk}
+    return Counter(ips[a.seq] for a in answers if a.kind in (AnswerKind.REPLIED, AnswerKind.LOST))
+
+
 def submit(
-    street: Street, transport: Transport, composition: Composition, chunk: list[MarkedDelivery], lease: BatchLease
+    street: Street,
+    transport: Transport,
+    composition: Composition,
+    chunk: list[MarkedDelivery],
+    lease: BatchLease,
+    addresses: Mapping[int, str],
 ) -> list[Answer]:
     """Render, sign and submit one chunk that is marked `sending`: one answer per delivery. Those that the transport
     never took were provably not sent; when the campaign is paused or the process asked to stop, it is given no more."""
@@ -136,7 +159,8 @@ def submit(
     wanted = takewhile(lambda _: lease.campaign_sends and not street.stopping(), chunk)
     taken: set[int] = set()
     try:
-        answers = [*transport.submit(noted(written(composition, wanted, not_rendered), taken), lease), *not_rendered]
+        messages = written(composition, wanted, not_rendered, addresses)
+        answers = [*transport.submit(noted(messages, taken), lease), *not_rendered]
     except Exception as error:
         # A transport answers for everything; where it breaks, what it took may be anywhere, and the rest is unsent.
         log.error("transport_failed", exc_info=error)
@@ -157,12 +181,13 @@ def noted(messages: Iterator[OutgoingMessage], taken: set[int]) -> Iterator[Outg
 
 
 def written(
-    composition: Composition, chunk: Iterable[MarkedDelivery], failures: list[Answer]
+    composition: Composition, chunk: Iterable[MarkedDelivery], failures: list[Answer], addresses: Mapping[int, str]
 ) -> Iterator[OutgoingMessage]:
     """Render and sign, one at a time as the transport asks for the next. One that can't be rendered fails alone."""
     for delivery in chunk:
         try:
-            yield composition.write(delivery.seq, delivery.email, delivery.name, delivery.fields)
+            address = addresses[delivery.egress_ip_id] if delivery.egress_ip_id is not None else ""
+            yield composition.write(delivery.seq, delivery.email, delivery.name, delivery.fields, egress=address)
         except CompositionProblem as problem:
             log.warning("delivery_not_rendered", seq=delivery.seq, problem=str(problem))
             failures.append(
@@ -175,9 +200,10 @@ def written(
             )
 
 
-def mark(session: AnySession, batch: ClaimedBatch, *, relay_id: int, limit: int) -> list[MarkedDelivery]:
-    """The next due deliveries of the batch, marked `sending` and committed; who may not be mailed any more is skipped
-    here (law 5). Empty where none is due or the campaign isn't sending."""
+def mark(session: AnySession, batch: ClaimedBatch, *, relay_id: int, grant: Grant) -> list[MarkedDelivery]:
+    """The next due deliveries of the batch, marked `sending` and committed, each with the IP that it is to leave by: the
+    one it had, where that one may still be used. Who may not be mailed any more is skipped here (law 5). Empty where none
+    is due or the campaign isn't sending."""
     facts = {
         "frozen_on": batch.frozen_on,
         "campaign": batch.campaign_id,
@@ -186,7 +212,9 @@ def mark(session: AnySession, batch: ClaimedBatch, *, relay_id: int, limit: int)
         "claim": batch.claim,
         "batch": batch.id,
         "relay": relay_id,
-        "limit": limit,
+        "limit": grant.count,
+        "ips": grant.in_turn,
+        "usable": list(grant.addresses),
     }
     if session.execute(text(GUARD), facts).one_or_none() is None:
         session.rollback()
@@ -213,7 +241,7 @@ GUARD = """
 
 MARK = """
     WITH due AS (
-        SELECT d.seq, d.email, coalesce(c.name, '') AS name, coalesce(c.fields, '{}') AS fields,
+        SELECT d.seq, d.egress_ip_id, d.email, coalesce(c.name, '') AS name, coalesce(c.fields, '{}') AS fields,
                CASE WHEN c.id IS NULL THEN 'erased'
                     WHEN EXISTS (SELECT 1 FROM suppression x WHERE x.email = d.email
                                  AND (x.panel_id = d.panel_id OR x.panel_id IS NULL)) THEN 'suppressed'
@@ -224,21 +252,26 @@ MARK = """
         WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq BETWEEN :first AND :last
           AND (d.status = 'planned' OR (d.status = 'deferred' AND d.next_attempt_at <= now()))
         ORDER BY d.seq LIMIT :limit FOR UPDATE OF d
+    ), placed AS (
+        SELECT due.*, CASE WHEN due.egress_ip_id = ANY(CAST(:usable AS int[])) THEN due.egress_ip_id
+                           ELSE (CAST(:ips AS int[]))[row_number() OVER (ORDER BY due.seq)] END AS ip
+        FROM due
     ), marked AS (
         UPDATE delivery d SET
             status = CASE WHEN due.skip IS NULL THEN 'sending' ELSE 'skipped' END::delivery_status,
             skip_reason = due.skip, claim = :claim, next_attempt_at = NULL,
             relay_id = CASE WHEN due.skip IS NULL THEN :relay ELSE d.relay_id END,
+            egress_ip_id = CASE WHEN due.skip IS NULL THEN due.ip ELSE d.egress_ip_id END,
             attempts = d.attempts + CASE WHEN due.skip IS NULL THEN 1 ELSE 0 END,
             first_attempt_at = CASE WHEN due.skip IS NULL THEN coalesce(d.first_attempt_at, now())
                                     ELSE d.first_attempt_at END,
             last_attempt_at = CASE WHEN due.skip IS NULL THEN now() ELSE d.last_attempt_at END
         -- The range is said again: without it a plan made on stale statistics reads the whole campaign for each chunk.
-        FROM due WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq BETWEEN :first AND :last
-          AND d.seq = due.seq
-        RETURNING d.seq, d.attempts, d.first_attempt_at
+        FROM placed due WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign
+          AND d.seq BETWEEN :first AND :last AND d.seq = due.seq
+        RETURNING d.seq, d.attempts, d.first_attempt_at, d.egress_ip_id
     )
-    SELECT due.seq, due.email, due.name, due.fields, marked.attempts, marked.first_attempt_at,
+    SELECT due.seq, due.email, due.name, due.fields, marked.attempts, marked.first_attempt_at, marked.egress_ip_id,
            due.skip IS NOT NULL AS skipped
     FROM marked JOIN due USING (seq) ORDER BY due.seq
 """

@@ -61,6 +61,8 @@ class EgressIp(Model):
     """Lower case, A-labels; forward and reverse DNS should agree with it (RFC 5321 §4.1.4)."""
     weight: Mapped[int] = mapped_column(default=1, server_default="1")
     """Its share of the pool's mail, relative to the others."""
+    rate_per_hour: Mapped[int | None]
+    """Upper limit of all that leaves by it; none when empty."""
     state: Mapped[EgressState] = mapped_column(enum_text(EgressState), default=EgressState.WARMING)
     state_reason: Mapped[str] = mapped_column(String(300), default="", server_default="")
     state_since: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
@@ -73,6 +75,7 @@ class EgressIp(Model):
     __table_args__ = (
         UniqueConstraint("relay_id", "address"),
         CheckConstraint("weight BETWEEN 1 AND 1000", name="weight"),
+        CheckConstraint("rate_per_hour >= 1", name="rate_per_hour"),
     )
 
 

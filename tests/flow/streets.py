@@ -1,7 +1,10 @@
 """A street for tests: the real one, without Redis where a test needs no rates."""
 
+from collections.abc import Mapping
+
 from app.config import Settings
 from app.flow import composing
+from app.flow.rates.reserving import Grant
 from app.flow.relays import endpoint_of
 from app.flow.sending import Street, Transport
 from app.flow.sessions import AnySession
@@ -10,6 +13,16 @@ from app.mail.tokens import TokenMaker, message_id
 from app.models import Campaign, Panel
 from workers.smtp.pool import ConnectionPool
 from workers.smtp.transport import SmtpTransport
+
+
+class Unlimited:
+    """Implements ``RateLimits``: what is wanted may go, by no IP of ours."""
+
+    def reserve(self, session: AnySession, *, campaign_id: int, relay_id: int, provider: str, wanted: int) -> Grant:
+        return Grant(wanted)
+
+    def settle(self, grant: Grant, used: Mapping[int | None, int]) -> None:
+        return
 
 
 def street(settings: Settings, transport: Transport | None = None, worker: str = "test") -> Street:
@@ -25,7 +38,7 @@ def street(settings: Settings, transport: Transport | None = None, worker: str =
         compose=composing.Compositions(settings).of,
         endpoint=endpoint,
         transport=lambda endpoint: transport or SmtpTransport(endpoint, pool),
-        reserve=lambda _session, _campaign, wanted: (wanted, 0.0),
+        rates=Unlimited(),
     )
 
 

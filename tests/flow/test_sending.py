@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Any
 
 import dkim
 import pytest
@@ -15,11 +16,12 @@ from sqlalchemy.orm import Session
 from app.config import Settings
 from app.extensions import db
 from app.flow import audience, batches, outcomes, reconciling, sending
+from app.flow.rates.reserving import Grant
 from app.flow.sessions import AnySession
 from app.flow.submission import Answer, AnswerKind
 from app.models import Attempt, Batch, Campaign, CampaignStatus, DkimKey, Panel, PanelMode, Suppression
 from tests import factories
-from tests.flow.streets import message_id_of, street
+from tests.flow.streets import Unlimited, message_id_of, street
 from tests.scripted_relay import Behaviour, ScriptedRelay
 
 
@@ -272,7 +274,7 @@ def test_slow_worker_that_lost_its_lease_cannot_write_over_the_new_one(
     first = batch_ids(session)[0]
     old = batches.claim(session, first, worker="old", lease_seconds=60)
     assert old is not None
-    chunk = sending.mark(session, old, relay_id=1, limit=20)
+    chunk = sending.mark(session, old, relay_id=1, grant=Grant(20))
     session.execute(
         text("UPDATE batch SET lease_expires_at = now() - interval '1 second' WHERE id = :id"), {"id": first}
     )
@@ -282,12 +284,12 @@ def test_slow_worker_that_lost_its_lease_cannot_write_over_the_new_one(
     reconciling.settle(session, frozen.id, message_id_of=str, ask=lambda *_: {}, grace_seconds=0)
     new = batches.claim(session, first, worker="new", lease_seconds=60)
     assert new is not None
-    again = sending.mark(session, new, relay_id=1, limit=20)
+    again = sending.mark(session, new, relay_id=1, grant=Grant(20))
     assert len(again) == 20
     answers = [Answer(seq=d.seq, kind=AnswerKind.REPLIED, code=550, text="5.1.1 no") for d in chunk]
     sending.record(session, settings, old, chunk, answers)
     assert statuses(session)["bounced"] == 0
-    assert sending.mark(session, old, relay_id=1, limit=20) == [], "nor begin another chunk"
+    assert sending.mark(session, old, relay_id=1, grant=Grant(20)) == [], "nor begin another chunk"
 
 
 def test_late_answer_of_a_slow_worker_settles_an_unknown(
@@ -296,7 +298,7 @@ def test_late_answer_of_a_slow_worker_settles_an_unknown(
     first = batch_ids(session)[0]
     old = batches.claim(session, first, worker="old", lease_seconds=60)
     assert old is not None
-    chunk = sending.mark(session, old, relay_id=1, limit=20)
+    chunk = sending.mark(session, old, relay_id=1, grant=Grant(20))
     session.execute(
         text("UPDATE batch SET lease_expires_at = now() - interval '1 second' WHERE id = :id"), {"id": first}
     )
@@ -315,16 +317,17 @@ def test_pause_between_chunks_stops_after_the_chunk_in_work(
         small = replace(settings, chunk_size=5)
         asked = 0
 
-        def reserve(_session: AnySession, _campaign: int, wanted: int) -> tuple[int, float]:
-            nonlocal asked
-            asked += 1
-            if asked == 3:
-                session.execute(text("UPDATE campaign SET status = 'paused'"))
-                session.commit()
-            return wanted, 0.0
+        class PauseAtTheThird(Unlimited):
+            def reserve(self, session: AnySession, **what: Any) -> Grant:
+                nonlocal asked
+                asked += 1
+                if asked == 3:
+                    session.execute(text("UPDATE campaign SET status = 'paused'"))
+                    session.commit()
+                return super().reserve(session, **what)
 
         first = batch_ids(session)[0]
-        assert sending.send_batch(session, replace(street(small), reserve=reserve), first) == 10
+        assert sending.send_batch(session, replace(street(small), rates=PauseAtTheThird()), first) == 10
         assert len(relay.stored) == 10
         assert session.get_one(Batch, first, populate_existing=True).status == "ready"
         assert batches.ring_due(session, window=16, ring_again_seconds=0) == []

@@ -15,6 +15,7 @@ from app.config import Settings
 from app.extensions import db
 from app.flow import batches, outcomes, practice, reconciling, sending
 from app.flow.batches import ClaimedBatch
+from app.flow.rates.reserving import Grant
 from app.flow.reconciling import Settlement
 from app.flow.sending import MarkedDelivery
 from app.flow.sessions import AnySession
@@ -44,13 +45,13 @@ def half_unknown(session: AnySession) -> tuple[int, ClaimedBatch, list[MarkedDel
     first = batch_ids(session)[0]
     killed = batches.claim(session, first, worker="killed", lease_seconds=60)
     assert killed is not None
-    sending.mark(session, killed, relay_id=0, limit=10)
+    sending.mark(session, killed, relay_id=0, grant=Grant(10))
     expire(session)
     session.execute(text("UPDATE delivery SET unknown_at = now() - interval '1 minute' WHERE status = 'unknown'"))
     session.commit()
     second = batches.claim(session, first, worker="second", lease_seconds=60)
     assert second is not None
-    chunk = sending.mark(session, second, relay_id=0, limit=250)
+    chunk = sending.mark(session, second, relay_id=0, grant=Grant(250))
     assert len(chunk) == 10
     return first, second, chunk
 
@@ -123,7 +124,7 @@ def test_answer_recorded_after_the_lease_expired_strands_nothing(
     first = batch_ids(session)[0]
     slow = batches.claim(session, first, worker="slow", lease_seconds=60)
     assert slow is not None
-    chunk = sending.mark(session, slow, relay_id=7, limit=250)
+    chunk = sending.mark(session, slow, relay_id=7, grant=Grant(250))
     expire(session)
     outcomes.record(session, settings, slow, chunk, answers(chunk, code))
     batches.release(session, slow)
@@ -140,7 +141,7 @@ def test_unsent_heard_after_the_lease_expired_is_due_again_not_unknown(
     first = batch_ids(session)[0]
     slow = batches.claim(session, first, worker="slow", lease_seconds=60)
     assert slow is not None
-    chunk = sending.mark(session, slow, relay_id=7, limit=250)
+    chunk = sending.mark(session, slow, relay_id=7, grant=Grant(250))
     expire(session)
     unsent = [Answer(seq=d.seq, kind=AnswerKind.NOT_SENT) for d in chunk]
     outcomes.record(session, settings, slow, chunk, unsent)
@@ -153,7 +154,7 @@ def test_attempt_that_never_was_does_not_age_a_delivery(
 ) -> None:
     claim = batches.claim(session, batch_ids(session)[0], worker="one", lease_seconds=60)
     assert claim is not None
-    chunk = sending.mark(session, claim, relay_id=7, limit=250)
+    chunk = sending.mark(session, claim, relay_id=7, grant=Grant(250))
     outcomes.record(session, settings, claim, chunk, [Answer(seq=d.seq, kind=AnswerKind.NOT_SENT) for d in chunk])
     assert session.scalar(text("SELECT count(*) FROM delivery WHERE first_attempt_at IS NOT NULL OR attempts > 0")) == 0
 

@@ -11,4 +11,5 @@ importing   a sheet against what is there: new, changed, unchanged; then all of 
 figures     what each IP sent, by day and provider; where it stands in its warm-up
 choosing    for the send path: the IPs that may send now
 spreading   for the send path: how many messages each of them gets
+using       for the send path: what each of them was given, counted
 """

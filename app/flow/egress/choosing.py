@@ -15,6 +15,7 @@ class EgressCandidate:
     id: int
     address: str
     weight: int
+    rate_per_hour: int | None
     state: EgressState
     """Warming or active."""
     warm_up_day: int | None
@@ -24,7 +25,7 @@ class EgressCandidate:
 CANDIDATES = text(
     """
     SELECT EXISTS (SELECT FROM egress_ip WHERE relay_id = :relay) AS has_ips,
-        ip.id, ip.address, ip.weight, ip.state,
+        ip.id, ip.address, ip.weight, ip.rate_per_hour, ip.state,
         CASE WHEN ip.state = 'warming'
             THEN greatest(1, CAST(now() AT TIME ZONE 'UTC' AS date)
                 - coalesce(ip.warm_up_started_on, CAST(ip.state_since AT TIME ZONE 'UTC' AS date)) + 1)
@@ -49,7 +50,7 @@ def candidates(session: AnySession, relay_id: int, panel_id: int, stream: MailSt
     if not found[0].has_ips:
         return None
     return [
-        EgressCandidate(row.id, row.address, row.weight, EgressState(row.state), row.warm_up_day)
+        EgressCandidate(row.id, row.address, row.weight, row.rate_per_hour, EgressState(row.state), row.warm_up_day)
         for row in found
         if row.id is not None
     ]

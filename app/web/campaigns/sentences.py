@@ -163,6 +163,9 @@ def composition_sentences() -> dict[str, str]:
             "«%(detail)s» está en la lista de supresión: nunca se le escribe, ni siquiera en una prueba. Use otra dirección."
         ),
         "no_sending_domain": _("Elija primero la dirección del remitente en uno de los dominios de la plataforma."),
+        "no_egress_ip": _(
+            "Todas las direcciones IP del grupo de esta plataforma están en cuarentena: libere una o asigne otro grupo."
+        ),
         "no_dkim_key": _("El dominio %(detail)s no tiene una clave DKIM activa: cree una en Dominios."),
     }
 

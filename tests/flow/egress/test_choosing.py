@@ -77,9 +77,9 @@ def test_what_the_send_path_needs_to_know(session, relay, panel, pool):
     later = factories.egress_ip(session, pool, "192.0.2.10", state=EgressState.WARMING)
     active = factories.egress_ip(session, pool, "192.0.2.11", warm_up_started_on=today - timedelta(days=30))
     assert candidates(session, relay.id, panel.id, MailStream.BULK) == [
-        EgressCandidate(ip.id, "192.0.2.9", 5, EgressState.WARMING, 4),
-        EgressCandidate(later.id, "192.0.2.10", 1, EgressState.WARMING, 1),
-        EgressCandidate(active.id, "192.0.2.11", 1, EgressState.ACTIVE, None),
+        EgressCandidate(ip.id, "192.0.2.9", 5, None, EgressState.WARMING, 4),
+        EgressCandidate(later.id, "192.0.2.10", 1, None, EgressState.WARMING, 1),
+        EgressCandidate(active.id, "192.0.2.11", 1, None, EgressState.ACTIVE, None),
     ]
 
 

@@ -13,7 +13,7 @@ WEIGHTS = st.lists(st.integers(1, 40), min_size=1, max_size=12)
 
 
 def ips(weights, state=EgressState.ACTIVE):
-    return [EgressCandidate(7 * n + 1, f"192.0.2.{n}", weight, state, None) for n, weight in enumerate(weights)]
+    return [EgressCandidate(7 * n + 1, f"192.0.2.{n}", weight, None, state, None) for n, weight in enumerate(weights)]
 
 
 def no_limit(candidates):
@@ -48,7 +48,7 @@ def test_from_wherever_it_goes_on_every_share_is_within_two(weights, position, c
 def crowds(draw):
     candidates = [
         EgressCandidate(
-            number, f"192.0.2.{number}", draw(st.integers(1, 1000)), draw(st.sampled_from(EgressState)), None
+            number, f"192.0.2.{number}", draw(st.integers(1, 1000)), None, draw(st.sampled_from(EgressState)), None
         )
         for number in draw(st.lists(st.integers(1, 99), unique=True, max_size=10))
     ]
