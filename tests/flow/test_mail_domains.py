@@ -292,6 +292,7 @@ def test_preparing_a_campaign_finds_the_providers_of_its_audience(
     campaign = factories.campaign(session, panel, mailing_list, status=CampaignStatus.PREPARING)
     assert audience.prepare(session, asking, campaign.id)
     assert table(session) == {"a.example.pe": "google"}
+    assert session.scalars(text("SELECT provider FROM batch")).all() == ["google"]
 
 
 def test_looking_for_providers_takes_less_than_the_lease(session, settings, nameserver, panel, mailing_list, people):
