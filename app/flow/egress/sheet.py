@@ -22,9 +22,9 @@ HEADERS: dict[str, str] = {
 }
 """As :func:`~app.flow.importing.guess.folded` writes them."""
 STATES: dict[str, EgressState] = {
-    **dict.fromkeys(("warming", "en_calentamiento", "calentamiento", "calentando"), EgressState.WARMING),
+    **dict.fromkeys(("warming", "warming_up", "en_calentamiento", "calentamiento", "calentando"), EgressState.WARMING),
     **dict.fromkeys(("active", "activa", "activo"), EgressState.ACTIVE),
-    **dict.fromkeys(("quarantined", "quarantine", "en_cuarentena", "cuarentena"), EgressState.QUARANTINED),
+    **dict.fromkeys(("quarantined", "quarantine", "in_quarantine", "en_cuarentena", "cuarentena"), EgressState.QUARANTINED),
 }
 NEEDED = ("address",)
 MAX_ROWS = 2000
