@@ -17,7 +17,7 @@ HEADERS: dict[str, str] = {
     **dict.fromkeys(("address", "ip", "ip_address", "direccion", "direccion_ip"), "address"),
     **dict.fromkeys(("helo", "ehlo", "helo_name", "nombre_helo", "nombre"), "helo"),
     **dict.fromkeys(("pool", "grupo"), "pool"),
-    **dict.fromkeys(("state", "estado"), "state"),
+    **dict.fromkeys(("state", "status", "estado"), "state"),
     **dict.fromkeys(("weight", "peso"), "weight"),
 }
 """As :func:`~app.flow.importing.guess.folded` writes them."""
