@@ -193,7 +193,7 @@ def test_exported_file_comes_back_unchanged(session, admin, relay, pool, twelve,
     )
     told = text_of(review)
     assert "todo está ya como dice el archivo" in told or "everything is already as the file says" in told
-    assert ("Quarantine" in content.decode()) == (locale == "en")
+    assert ("In quarantine" in content.decode()) == (locale == "en")
     assert review.status_code == 200
 
 

@@ -24,7 +24,9 @@ HEADERS: dict[str, str] = {
 STATES: dict[str, EgressState] = {
     **dict.fromkeys(("warming", "warming_up", "en_calentamiento", "calentamiento", "calentando"), EgressState.WARMING),
     **dict.fromkeys(("active", "activa", "activo"), EgressState.ACTIVE),
-    **dict.fromkeys(("quarantined", "quarantine", "in_quarantine", "en_cuarentena", "cuarentena"), EgressState.QUARANTINED),
+    **dict.fromkeys(
+        ("quarantined", "quarantine", "in_quarantine", "en_cuarentena", "cuarentena"), EgressState.QUARANTINED
+    ),
 }
 NEEDED = ("address",)
 MAX_ROWS = 2000
