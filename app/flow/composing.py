@@ -75,9 +75,7 @@ class Composition:
             seq=seq,
             mail_from=message.envelope_from,
             rcpt_to=message.envelope_to,
-            content=assemble(
-                [*message.headers, (EGRESS_HEADER, egress)] if egress else message.headers, signatures, message.body
-            ),
+            content=assemble(headers, signatures, message.body),
         )
 
     def render(self, seq: int, email: str, name: str, fields: Mapping[str, Any], sent_at: datetime) -> RenderedMessage:

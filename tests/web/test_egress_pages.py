@@ -143,6 +143,7 @@ def test_file_with_a_wrong_row_imports_nothing_and_says_where(session, relay, po
     assert "1 fila está mal" in told
     assert "4 Dirección 192.0.2.300 Eso no es una dirección IP" in told
     assert "fingerprint" not in review.text
+    assert "192.0.2.300;mail-3.example.gob.pe" in review.text, "it can be mended where it is"
     answer = submit(person, f"{home}/import/confirm", {"rows": sheet, "fingerprint": ""})
     assert answer.status_code == 409
     assert addresses(session, relay) == []
@@ -178,7 +179,11 @@ def test_bad_files_are_told(person, home):
     assert submit(person, f"{home}/import").status_code == 400
 
 
-def test_exported_file_comes_back_unchanged(session, relay, pool, twelve, person, home):
+@pytest.mark.parametrize("locale", ["es", "en"])
+def test_exported_file_comes_back_unchanged(session, admin, relay, pool, twelve, person, home, locale):
+    """Its words are those of the reader's language."""
+    admin.locale = locale
+    twelve[1].state = EgressState.WARMING
     pool.name = "=Grupo; «raro»"
     ips.quarantine(session, twelve[0], "prueba", now=datetime.now(UTC))
     content = person.get(f"{home}/export.csv").data
@@ -186,7 +191,10 @@ def test_exported_file_comes_back_unchanged(session, relay, pool, twelve, person
     review = submit(
         person, f"{home}/import", {"file": (io.BytesIO(content), "ip.csv")}, content_type="multipart/form-data"
     )
-    assert "todo está ya como dice el archivo" in text_of(review)
+    told = text_of(review)
+    assert "todo está ya como dice el archivo" in told or "everything is already as the file says" in told
+    assert ("In quarantine" in content.decode()) == (locale == "en")
+    assert review.status_code == 200
 
 
 def test_quarantine_says_before_what_will_happen_and_can_be_undone(session, relay, twelve, person, home):

@@ -83,8 +83,8 @@ def has_sent(session: AnySession, ip: EgressIp) -> bool:
 
 
 def pool_of_relay(session: AnySession, relay_id: int, pool_id: int) -> EgressPool:
-    """Raises ``pool_missing``, for another relay's too."""
-    pool = session.get(EgressPool, pool_id)
+    """Until the transaction ends it stays. Raises ``pool_missing``, for another relay's too."""
+    pool = session.get(EgressPool, pool_id, with_for_update={"read": True, "key_share": True})
     if pool is None or pool.relay_id != relay_id:
         raise EgressProblem("pool_missing")
     return pool

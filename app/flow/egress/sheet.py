@@ -17,14 +17,16 @@ HEADERS: dict[str, str] = {
     **dict.fromkeys(("address", "ip", "ip_address", "direccion", "direccion_ip"), "address"),
     **dict.fromkeys(("helo", "ehlo", "helo_name", "nombre_helo", "nombre"), "helo"),
     **dict.fromkeys(("pool", "grupo"), "pool"),
-    **dict.fromkeys(("state", "estado"), "state"),
+    **dict.fromkeys(("state", "status", "estado"), "state"),
     **dict.fromkeys(("weight", "peso"), "weight"),
 }
 """As :func:`~app.flow.importing.guess.folded` writes them."""
 STATES: dict[str, EgressState] = {
-    **dict.fromkeys(("warming", "en_calentamiento", "calentamiento", "calentando"), EgressState.WARMING),
+    **dict.fromkeys(("warming", "warming_up", "en_calentamiento", "calentamiento", "calentando"), EgressState.WARMING),
     **dict.fromkeys(("active", "activa", "activo"), EgressState.ACTIVE),
-    **dict.fromkeys(("quarantined", "quarantine", "en_cuarentena", "cuarentena"), EgressState.QUARANTINED),
+    **dict.fromkeys(
+        ("quarantined", "quarantine", "in_quarantine", "en_cuarentena", "cuarentena"), EgressState.QUARANTINED
+    ),
 }
 NEEDED = ("address",)
 MAX_ROWS = 2000

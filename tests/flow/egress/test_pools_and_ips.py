@@ -3,13 +3,17 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
+from app.extensions import db
 from app.flow.egress import assignments, pools
 from app.flow.egress import ips as flow
 from app.flow.egress.addresses import checked_address, checked_helo
 from app.flow.egress.ips import IpDetails
 from app.flow.egress.problems import EgressProblem
-from app.models import EgressAssignment, EgressIp, EgressState, EgressUse, MailStream
+from app.models import EgressAssignment, EgressIp, EgressPool, EgressState, EgressUse, MailStream
 from tests import factories
 
 NOW = datetime(2026, 11, 21, 23, 30, tzinfo=UTC)
@@ -161,6 +165,13 @@ def test_only_an_empty_pool_is_deleted_with_its_assignments(session, relay, pane
     flow.move_ips(session, relay.id, [ips[2].id], pool.id)
     pools.delete_pool(session, second)
     assert session.query(EgressAssignment).count() == 0
+
+
+def test_pool_stays_while_an_ip_is_put_into_it(session, relay, pool):
+    flow.pool_of_relay(session, relay.id, pool.id)
+    with pytest.raises(OperationalError, match="lock timeout"), Session(db.engine) as other:
+        other.execute(text("SET LOCAL lock_timeout = '200ms'"))
+        pools.delete_pool(other, other.get(EgressPool, pool.id))
 
 
 def test_assignments_are_stored_all_or_none(session, relay, panel, other_panel, pool, ips):
