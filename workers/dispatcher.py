@@ -15,6 +15,7 @@ from types import FrameType
 import dramatiq
 import psycopg
 from flask import Flask
+from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
@@ -33,6 +34,7 @@ from app.flow import (
     reconciling,
     sampling,
 )
+from app.flow.rates import waits
 from app.logs import get_logger
 from app.models.partitions import ensure_coming_partitions
 from workers import actors
@@ -54,6 +56,7 @@ class Dispatcher:
     def __init__(self, app: Flask, settings: Settings) -> None:
         self._app = app
         self._settings = settings
+        self._redis = Redis.from_url(settings.redis_url)
         self._stopping = False
         self._partitions_at = self._tidied_at = self._refreshed_at = 0.0
         self._rung: dict[tuple[str, int], float] = {}
@@ -133,8 +136,13 @@ class Dispatcher:
         self._ring(actors.prepare_campaign, audience.start_due(db.session))
 
     def _ring_batches(self) -> None:
-        again = self._settings.ring_again_seconds
-        for batch_id in batches.ring_due(db.session, window=BATCHES_RUNG_PER_CAMPAIGN, ring_again_seconds=again):
+        held = {(wait.campaign_id, wait.provider) for wait in waits.current(self._redis)}
+        for batch_id in batches.ring_due(
+            db.session,
+            window=BATCHES_RUNG_PER_CAMPAIGN,
+            ring_again_seconds=self._settings.ring_again_seconds,
+            held=held,
+        ):
             actors.send_batch.send(batch_id)
 
     def _reconcile(self) -> None:

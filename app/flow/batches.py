@@ -5,6 +5,7 @@ only its holder may record their outcome as the one who was `sending` them. The 
 a worker that lost it stops before its next byte.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -24,9 +25,12 @@ class ClaimedBatch:
     claim: int
 
 
-def ring_due(session: AnySession, *, window: int, ring_again_seconds: int) -> list[int]:
+def ring_due(
+    session: AnySession, *, window: int, ring_again_seconds: int, held: Collection[tuple[int, str]] = ()
+) -> list[int]:
     """Ids of batches to put on the broker now, marked as rung. At most ``window`` per campaign are out at a time, so
-    that campaigns share the workers and a pause has nothing to take back."""
+    that campaigns share the workers and a pause has nothing to take back. ``held``: campaigns and mailbox providers whose
+    batches would find nothing that may go."""
     rows = session.scalars(
         text(
             """
@@ -36,6 +40,9 @@ def ring_due(session: AnySession, *, window: int, ring_again_seconds: int) -> li
                 FROM batch b JOIN campaign c ON c.id = b.campaign_id
                 WHERE b.status = 'ready' AND c.status = 'sending'
                   AND (b.next_attempt_at IS NULL OR b.next_attempt_at <= now())
+                  AND NOT EXISTS (
+                      SELECT FROM unnest(CAST(:campaigns AS int[]), CAST(:providers AS text[])) AS held(campaign, provider)
+                      WHERE held.campaign = b.campaign_id AND held.provider = b.provider)
             ), due AS (
                 SELECT id, is_out, count(*) FILTER (WHERE is_out) OVER (PARTITION BY campaign_id) + row_number()
                        OVER (PARTITION BY campaign_id, is_out ORDER BY next_attempt_at NULLS FIRST, id) AS place
@@ -46,7 +53,12 @@ def ring_due(session: AnySession, *, window: int, ring_again_seconds: int) -> li
             RETURNING batch.id
             """
         ),
-        {"window": window, "again": ring_again_seconds},
+        {
+            "window": window,
+            "again": ring_again_seconds,
+            "campaigns": [campaign_id for campaign_id, _ in held],
+            "providers": [provider for _, provider in held],
+        },
     ).all()
     session.commit()
     return sorted(rows)
