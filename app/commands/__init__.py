@@ -1,4 +1,4 @@
-"""Commands: ``flask contacts …``, ``flask campaign …``, ``flask seed``. Thin edges over ``app.flow``, for cron and scripts.
+"""Commands: ``flask contacts …``, ``flask campaign …``, ``flask relay …``. Thin edges over ``app.flow``, for cron and scripts.
 
 One module per noun; each has ``group``, a click group (or command), listed here. ``terminal`` is how all of them speak.
 """
@@ -6,9 +6,16 @@ One module per noun; each has ``group``, a click group (or command), listed here
 import click
 from flask import Flask
 
-from app.commands import campaign, contacts, seed, users
+from app.commands import campaign, contacts, relay, seed, users
 
-COMMANDS: tuple[click.Command, ...] = (campaign.group, contacts.group, contacts.lists_group, seed.group, users.group)
+COMMANDS: tuple[click.Command, ...] = (
+    campaign.group,
+    contacts.group,
+    contacts.lists_group,
+    relay.group,
+    seed.group,
+    users.group,
+)
 
 
 def register(app: Flask) -> None:
