@@ -23,8 +23,8 @@ How one campaign becomes messages, in order:
 11. ``retry``             when to try a deferred delivery again, and when to give up
 12. ``bounces``           what a mail that came back says of each recipient (its parts: ``bouncing``)
 
-Beside it, for the relay: ``egress_header``, by which it is told the IP. For the practice relay: ``practice_rules`` (which answer an address asks for) and ``captured`` (what a message
-that came over the wire says of itself).
+Beside it, for the dedicated relay: ``egress_header``, by which it is told the IP. For the practice relay: ``practice_rules``
+(which answer an address asks for) and ``captured`` (what a message that came over the wire says of itself).
 
 ``benchmark`` measures 5 to 9: ``python -m app.mail.benchmark``.
 """

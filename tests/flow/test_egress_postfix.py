@@ -10,6 +10,7 @@ from email import message_from_bytes
 
 import pytest
 
+from app.flow.relay_config.checking import differences
 from app.flow.relay_config.succession import heir_of
 from app.mail.dkim import assemble
 from app.mail.egress_header import EGRESS_HEADER
@@ -199,6 +200,14 @@ def test_ip_that_this_machine_does_not_have_is_deferred_and_never_replaced_by_an
         assert not attempts_of(relay, "ajena@example.pe")
     finally:
         relay.configure(plan)
+
+
+def test_check_of_the_running_relay_names_what_was_set_otherwise_and_nothing_else(relay):
+    told = differences(relay.plan, relay.service.config_dir)
+    assert {one.name for one in told} == {
+        *("default_filter_nexthop", "relayhost", "minimal_backoff_time", "maximal_backoff_time", "queue_run_delay"),
+        *("inet_interfaces", "inet_protocols", "maillog_file"),
+    }
 
 
 def test_log_names_the_service_of_each_ip_and_complains_of_nothing(relay):

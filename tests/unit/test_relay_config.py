@@ -1,6 +1,7 @@
 """The relay's configuration as text: who sends for whom, and that nothing hostile gets into a file."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -64,7 +65,7 @@ def test_hostile_name_of_the_relay_is_refused(name):
 
 @pytest.mark.parametrize(
     "address",
-    ["127.0.1.1 ", "127.0.1.1\n", "127.0.1.1/24", "127.00.1.1", "fe80::1%eth0", "::", "0.0.0.0", "224.0.0.1", "x", "",
+    ["127.0.1.1 ", "127.0.1.1\n", "127.0.1.1/24", "127.00.1.1", "fe80::1%eth0", "::", "0.0.0.0", "224.0.0.1", "x", "",  # noqa: S104
      "2001:DB8::1", "127.0.1.1$/ FILTER smtp-2:"],
 )  # fmt: skip
 def test_address_that_is_not_exactly_one_is_refused(address):
@@ -82,9 +83,9 @@ CHOICES = (
     ("certificate", "/etc/ssl/a b", "path_invalid"),
     ("private_key", "relative", "path_invalid"),
     ("install_dir", "/etc/postfix\nx", "path_invalid"),
-    ("tunnel", TunnelEnds(platform_address="x", relay_address="192.0.2.1", platform_id="a.pe", relay_id="b.pe"), "tunnel_invalid"),
-    ("tunnel", TunnelEnds(platform_address="192.0.2.1", relay_address="2001:db8::1", platform_id="a.pe", relay_id="b.pe"), "tunnel_invalid"),
-    ("tunnel", TunnelEnds(platform_address="192.0.2.1", relay_address="192.0.2.2", platform_id="a.pe }", relay_id="b.pe"), "tunnel_invalid"),
+    ("tunnel", replace(TUNNEL, platform_address="x"), "tunnel_invalid"),
+    ("tunnel", replace(TUNNEL, relay_address="2001:db8::1"), "tunnel_invalid"),
+    ("tunnel", replace(TUNNEL, platform_id="a.pe }"), "tunnel_invalid"),
 )  # fmt: skip
 
 

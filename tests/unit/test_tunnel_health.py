@@ -6,7 +6,16 @@ from app.flow.relay_config.health import PathHealth, TunnelState, path_health, t
 from app.flow.relay_config.security_associations import parse_associations
 from app.flow.relay_probe import ProbeResult, ProbeStatus
 
-# The shape of `swanctl --list-sas --raw` of strongSwan 5.9, its fields in their order, with addresses and names of ours.
+# What `swanctl --list-sas --raw` of Debian 12's strongSwan 5.9.8 said of the rendered configuration, between two network
+# namespaces: the IKE SA stands, and the kernel there offered no ESP, so it has no child.
+CHILDLESS = (
+    "list-sa event {chaski-relay {uniqueid=2 version=2 state=ESTABLISHED local-host=192.0.2.10 local-port=4500"
+    " local-id=plataforma.example.pe remote-host=192.0.2.20 remote-port=4500 remote-id=relay.example.pe initiator=yes"
+    " initiator-spi=4e28501594130bab responder-spi=6bc909e5815ee10c encr-alg=AES_GCM_16 encr-keysize=256"
+    " prf-alg=PRF_HMAC_SHA2_384 dh-group=ECP_384 established=3 rekey-time=14130 child-sas {}}}\n"
+    "list-sas reply {}\n"
+)
+# The same with a child, its fields as strongSwan 5.9 writes them.
 CHILD = (
     "chaski-submission-{n} {{name=chaski-submission uniqueid={n} reqid=1 state={state} mode=TUNNEL protocol=ESP"
     " spi-in=cafe0be1 spi-out=c351239f encr-alg=AES_GCM_16 encr-keysize=256 dh-group=ECP_384 bytes-in=588 packets-in=7"
@@ -34,6 +43,12 @@ def test_one_association_with_all_that_stands_in_it():
     assert found.children == (("chaski-submission", "INSTALLED"),)
 
 
+def test_ike_alone_is_told_and_carries_nothing():
+    (found,) = parse_associations(CHILDLESS)
+    assert (found.is_established, found.children, found.remote_host) == (True, (), "192.0.2.20")
+    assert tunnel_of(CHILDLESS).detail == "ESTABLISHED: -"
+
+
 def test_each_event_is_an_association_and_their_braces_are_kept_apart():
     found = parse_associations(
         said() + said(name="otra-red", children=()) + said(children=("REKEYED", "INSTALLED")) + REPLY
@@ -51,6 +66,7 @@ def test_cut_or_foreign_output_is_no_tunnel_and_no_error(raw):
     ("raw", "state"),
     [
         (said(), TunnelState.UP),
+        (CHILDLESS, TunnelState.DOWN),
         (said(children=("REKEYING",)), TunnelState.UP),
         (said(state="CONNECTING", children=()), TunnelState.DOWN),
         (said(children=()), TunnelState.DOWN),
