@@ -2,8 +2,10 @@
 
 Set-based SQL in slices of contacts by id, each slice one transaction that also moves the campaign's cursor: a kill
 costs at most one slice, and two workers at once take turns on the campaign's row lock instead of doing work twice.
-Within a slice the recipients of one domain are spread evenly (position = rank within the domain ÷ size of the domain),
-so that no batch hits one mailbox provider alone.
+
+Each batch has the recipients of one mailbox provider, so that a limit which holds the provider back holds whole batches
+back and nothing else. Within a slice the batches of the providers are laid out evenly (position = number of the batch ÷
+batches of the provider), and within a provider so are the recipients of each domain: all of them progress alike.
 """
 
 from collections.abc import Callable
@@ -153,8 +155,7 @@ def freeze_slice(
         session.commit()
         return False
     facts["last"] = last
-    session.execute(text(INSERT_DELIVERIES), facts)
-    session.execute(text(INSERT_BATCHES), facts)
+    session.execute(text(LAY_OUT), facts)
     session.execute(text(ADVANCE), facts)
     session.commit()
     return True
@@ -172,17 +173,12 @@ SLICE_END = """
     ) nearest
 """
 
-INSERT_DELIVERIES = """
-    INSERT INTO delivery (frozen_on, campaign_id, seq, contact_id, panel_id, email, status, skip_reason)
-    SELECT :frozen_on, :campaign, :base + row_number() OVER (ORDER BY place, id), id, :panel, email,
-           CASE WHEN skip IS NULL THEN 'planned' ELSE 'skipped' END::delivery_status, skip
-    FROM (
-        SELECT c.id, c.email,
+LAY_OUT = """
+    WITH member AS (
+        SELECT c.id, c.email, c.domain, coalesce(p.provider, 'other') AS provider,
                CASE WHEN NOT m.subscribed THEN 'unsubscribed'
                     WHEN EXISTS (SELECT 1 FROM suppression x WHERE x.email = c.email
-                                 AND (x.panel_id = :panel OR x.panel_id IS NULL)) THEN 'suppressed' END AS skip,
-               (row_number() OVER (PARTITION BY c.domain ORDER BY c.id) - 0.5)
-                    / count(*) OVER (PARTITION BY c.domain) AS place
+                                 AND (x.panel_id = :panel OR x.panel_id IS NULL)) THEN 'suppressed' END AS skip
         FROM (
             SELECT s.contact_id, bool_or(s.status = 'subscribed') AS subscribed
             FROM subscription s JOIN campaign_list l ON l.list_id = s.list_id AND l.campaign_id = :campaign
@@ -190,16 +186,30 @@ INSERT_DELIVERIES = """
             GROUP BY s.contact_id
         ) m
         JOIN contact c ON c.id = m.contact_id AND c.panel_id = :panel
-    ) members
-"""
-
-INSERT_BATCHES = """
-    INSERT INTO batch (campaign_id, frozen_on, first_seq, last_seq, status, planned, skipped)
-    SELECT :campaign, :frozen_on, min(seq), max(seq),
-           CASE WHEN count(*) FILTER (WHERE status = 'planned') = 0 THEN 'done' ELSE 'ready' END,
-           count(*) FILTER (WHERE status = 'planned'), count(*) FILTER (WHERE status = 'skipped')
-    FROM delivery WHERE frozen_on = :frozen_on AND campaign_id = :campaign AND seq > :base
-    GROUP BY (seq - :base - 1) / :batch_size
+        LEFT JOIN mail_domain p ON p.domain = c.domain
+    ), spread AS (
+        SELECT *, count(*) OVER (PARTITION BY provider) AS of_provider,
+               (row_number() OVER (PARTITION BY provider, domain ORDER BY id) - 0.5)
+                    / count(*) OVER (PARTITION BY provider, domain) AS place
+        FROM member
+    ), batched AS (
+        SELECT *, (row_number() OVER (PARTITION BY provider ORDER BY place, id) - 1) / :batch_size AS number
+        FROM spread
+    ), placed AS MATERIALIZED (
+        SELECT id, email, skip, provider, number, :base + row_number() OVER (
+                   ORDER BY (number + 0.5) / ceil(of_provider::float8 / :batch_size), provider, place, id) AS seq
+        FROM batched
+    ), laid AS (
+        INSERT INTO delivery (frozen_on, campaign_id, seq, contact_id, panel_id, email, status, skip_reason)
+        SELECT :frozen_on, :campaign, seq, id, :panel, email,
+               CASE WHEN skip IS NULL THEN 'planned' ELSE 'skipped' END::delivery_status, skip
+        FROM placed
+    )
+    INSERT INTO batch (campaign_id, frozen_on, first_seq, last_seq, provider, status, planned, skipped)
+    SELECT :campaign, :frozen_on, min(seq), max(seq), provider,
+           CASE WHEN count(*) FILTER (WHERE skip IS NULL) = 0 THEN 'done' ELSE 'ready' END,
+           count(*) FILTER (WHERE skip IS NULL), count(*) FILTER (WHERE skip IS NOT NULL)
+    FROM placed GROUP BY provider, number ORDER BY min(seq)
 """
 
 ADVANCE = """

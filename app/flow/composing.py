@@ -84,7 +84,15 @@ class Composition:
 
     def merge_fields(self, fields: Mapping[str, Any]) -> dict[str, str]:
         """Custom fields as people read them in a mail: 3.5 -> ``3,5``, true -> ``sí``, 2026-11-21 -> ``21/11/2026``."""
-        return {key: as_words(value, self.field_types.get(key)) for key, value in fields.items() if value is not None}
+        types = self.field_types
+        return {
+            # Most are texts that read as they are.
+            key: value
+            if type(value) is str and types.get(key) is not FieldType.DATE
+            else as_words(value, types.get(key))
+            for key, value in fields.items()
+            if value is not None
+        }
 
 
 def as_words(value: Any, type_: FieldType | None) -> str:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sqlalchemy import text
 
@@ -13,7 +13,7 @@ from app.flow import batches, bell
 from app.flow.sessions import AnySession
 from app.flow.submission import Answer, AnswerKind
 from app.logs import get_logger
-from app.mail.replies import RelayTrouble, Verdict, classify_reply
+from app.mail.replies import RelayTrouble, Stage, Verdict, classify_reply
 from app.mail.retry import gives_up, next_attempt_after
 from app.models import CAMPAIGN_TRANSITIONS, CampaignStatus, DeliveryStatus, PauseReason, coded, sources_of
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
+ACCEPTED = 250
+"""The one answer that nearly all contents get (RFC 5321 §4.3.2); the others are looked at more closely."""
 MAX_REPLY_CHARACTERS = 500
 RECORD_PATIENCE_SECONDS = 600.0
 """How long a worker waits for a database that is away, to write down an answer that it heard."""
@@ -49,8 +51,7 @@ class ChunkResult:
     """How long the batch should rest; 0 to go on."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     """One line of the update: a delivery's new state."""
 
     seq: int
@@ -94,6 +95,8 @@ def judge(answer: Answer, delivery: Marked, settings: Settings, now: datetime) -
         return _Row(answer.seq, DeliveryStatus.PLANNED, None, reply, None, answer.stage)
     if answer.kind is AnswerKind.NOT_RENDERED:
         return _Row(answer.seq, DeliveryStatus.FAILED, None, reply, None, answer.stage)
+    if answer.code == ACCEPTED and answer.stage is Stage.BODY:
+        return _Row(answer.seq, DeliveryStatus.ACCEPTED, answer.code, reply, None, answer.stage)
     outcome = classify_reply(answer.code, answer.text, stage=answer.stage)
     # What judges the relay or our account there is no verdict on the recipient: nothing is burned by it.
     status = DeliveryStatus.DEFERRED if isinstance(outcome, RelayTrouble) else STATUS_OF[outcome.verdict]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -72,8 +72,7 @@ class BatchLease:
             log.warning("lease_not_renewed", batch_id=self._batch.id, error=str(error.orig))
 
 
-@dataclass(frozen=True, slots=True)
-class MarkedDelivery:
+class MarkedDelivery(NamedTuple):
     seq: int
     email: str
     name: str

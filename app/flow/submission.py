@@ -1,15 +1,13 @@
 """The contract between the street and a transport: what is handed over, what comes back. ``workers.smtp`` keeps it."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from app.mail.replies import Stage
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingMessage:
+class OutgoingMessage(NamedTuple):
     """One message ready for the wire. ``content`` ends in CRLF and needs no dot-stuffing."""
 
     seq: int
@@ -25,8 +23,7 @@ class AnswerKind(StrEnum):
     NOT_RENDERED = "not_rendered"  # Could not be rendered or signed.
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What the transport heard about one message."""
 
     seq: int

@@ -19,7 +19,8 @@ How one campaign becomes messages, in order:
  7. ``tokens``            the 32 characters that stand for one delivery in Message-ID, return path and links
  8. ``compose``           all of the above, compiled once per campaign; ``render`` once per recipient
  9. ``dkim``              RFC 6376 and RFC 8463 signatures over what ``compose`` made; the wire form
-10. ``replies``           what the relay answered -> accepted, deferred, bounced, failed, and why; by ``reply_rules``, as data
+10. ``smtp_reply``        what a socket gives -> SMTP replies
+    ``replies``           what the relay answered -> accepted, deferred, bounced, failed, and why; by ``reply_rules``, as data
 11. ``retry``             when to try a deferred delivery again, and when to give up
 12. ``bounces``           what a mail that came back says of each recipient (its parts: ``bouncing``)
 

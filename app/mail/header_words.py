@@ -81,14 +81,25 @@ def encode_words(text: str) -> str:
     if len(whole) <= _MAX_WORD_PAYLOAD:
         return f"{_WORD_START}{whole}{_WORD_END}"
     words: list[str] = []
-    payload = ""
-    for code in map(_CODES.__getitem__, map(ord, text)):
-        if len(payload) + len(code) > _MAX_WORD_PAYLOAD:
-            words.append(payload)
-            payload = ""
-        payload += code
-    words.append(payload)
+    start = 0
+    while len(whole) - start > _MAX_WORD_PAYLOAD:
+        end = _character_start(whole, start + _MAX_WORD_PAYLOAD)
+        words.append(whole[start:end])
+        start = end
+    words.append(whole[start:])
     return " ".join([f"{_WORD_START}{word}{_WORD_END}" for word in words])
+
+
+def _character_start(encoded: str, at: int) -> int:
+    """The last place up to `at` where a character begins: not inside "=C3", and not before a UTF-8 continuation byte,
+    which is always one of =80 to =BF."""
+    if encoded[at - 1] == "=":
+        at -= 1
+    elif encoded[at - 2] == "=":
+        at -= 2
+    while encoded[at] == "=" and encoded[at + 1] in "89AB":
+        at -= 3
+    return at
 
 
 def mailbox(name: str, address: str) -> str:

@@ -51,8 +51,13 @@ def duration(seconds: float | None) -> str:
     return format_timedelta(timedelta(seconds=seconds), threshold=1.2) if seconds is not None else "—"
 
 
+def span(seconds: float) -> str:
+    """``1 minuto``, ``1 hora``: a length that was chosen, in the largest unit of which it is at least one."""
+    return format_timedelta(timedelta(seconds=seconds), threshold=1)
+
+
 def register(app: Flask) -> None:
-    for filter_ in (when, when_exactly, ago, number, percent, file_size, duration):
+    for filter_ in (when, when_exactly, ago, number, percent, file_size, duration, span):
         app.add_template_filter(filter_)
 
     # `{% trans %}` over several lines has the same msgid here as in the catalogue (babel.cfg says `trimmed`, too).

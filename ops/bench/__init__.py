@@ -3,5 +3,6 @@
 stage     a throw-away installation with a panel, contacts and the 20 kB campaign
 send      claimed, rendered, signed, accepted by a sink, recorded; and the raw limit in the same run
 audience  freezing a campaign's recipients
+cpu       CPU seconds by part of the installation
 track     opens and clicks over HTTP, until they stand in the database
 """

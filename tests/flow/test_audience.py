@@ -11,7 +11,7 @@ from app.config import Settings
 from app.extensions import db
 from app.flow import audience
 from app.flow.sessions import AnySession
-from app.models import Batch, Campaign, CampaignStatus, Delivery, Panel, SubscriptionStatus, Suppression
+from app.models import Batch, Campaign, CampaignStatus, Delivery, MailDomain, Panel, SubscriptionStatus, Suppression
 from tests import factories
 from tests.fixtures.laws import arrange
 
@@ -124,6 +124,38 @@ def test_domains_are_spread_over_the_batches(session: AnySession, settings: Sett
     for start in range(0, 300, 30):
         domains = Counter(d.email.split("@")[1] for d in deliveries(session, campaign)[start : start + 30])
         assert 9 <= domains["example.org"] <= 11
+
+
+def test_each_batch_has_one_provider_and_all_providers_progress_alike(
+    session: AnySession, settings: Settings, campaign: Campaign
+) -> None:
+    panel = session.get_one(Panel, campaign.panel_id)
+    factories.contacts(session, panel, campaign.lists[0], 600, "a.test")
+    for domain, provider, every in (("b.test", "google", 2), ("c.test", "google", 6), ("d.test", "microsoft", 5)):
+        session.execute(
+            text(
+                "UPDATE contact SET domain = CAST(:d AS text), email = 'q' || id || '@' || CAST(:d AS text) WHERE id % :n = 0"
+            ),
+            {"d": domain, "n": every},
+        )
+        session.add(MailDomain(domain=domain, provider=provider, expires_at=datetime.now(UTC)))
+    session.commit()
+    audience.claim(session, campaign.id, lease_seconds=60)
+    audience.freeze(session, campaign.id, batch_size=30, lease_seconds=60)
+
+    providers = {"a.test": "other", "b.test": "google", "c.test": "google", "d.test": "microsoft"}
+    rows = deliveries(session, campaign)
+    assert [d.seq for d in rows] == list(range(1, 601))
+    batches = session.scalars(select(Batch).order_by(Batch.first_seq)).all()
+    assert [b.first_seq for b in batches] == [1, *(b.last_seq + 1 for b in batches[:-1])]
+    assert batches[-1].last_seq == 600
+    for batch in batches:
+        inside = rows[batch.first_seq - 1 : batch.last_seq]
+        assert {providers[d.email.split("@")[1]] for d in inside} == {batch.provider}
+    # In the first half of the batches stands half of each provider, give or take one batch.
+    for provider in ("google", "microsoft", "other"):
+        sizes = [b.last_seq - b.first_seq + 1 if b.provider == provider else 0 for b in batches]
+        assert abs(sum(sizes[: len(sizes) // 2]) - sum(sizes) / 2) <= 30
 
 
 def test_two_workers_at_once_freeze_everyone_once(session: AnySession, settings: Settings, campaign: Campaign) -> None:

@@ -534,6 +534,7 @@ class TestWatching:
             )
         session.commit()
         page = manager.get(f"{BASE}/{running.id}/report?whole=1").text
+        assert "por tramos de 1 minuto." in page
         assert "100 % de los aceptados · 3 aperturas" in page
         assert "100 % de los aceptados · 3 clics" in page
         assert re.search(r"example.pe/feria</td><td class=\"figure\">2</td><td class=\"figure\">3</td>", page)

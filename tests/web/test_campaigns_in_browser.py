@@ -129,6 +129,33 @@ def test_broken_template_brings_the_cursor_to_its_place(page, draft):
     assert objections(page) == []
 
 
+IN_SIGHT = """selector => { const e = document.querySelector(selector), r = e.getBoundingClientRect();
+    return document.elementFromPoint(r.left + r.width / 2, r.top + 1) === e }"""
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_notice_of_a_refusal_leads_to_the_field_and_nothing_covers_it(page, draft, width):
+    page.set_viewport_size({"width": width, "height": 720})
+    page.goto(f"campaigns/{draft.id}/edit")
+    page.fill("#subject", "{{ nombre")
+    page.click("button:has-text('Guardar') >> nth=0")
+    notice = page.get_by_role("alert").filter(has_text="No se guardó nada todavía")
+    notice.wait_for()
+    assert notice.evaluate("e => e === document.activeElement"), "who cannot see the page hears it first"
+    notice.get_by_role("link", name="Asunto").click()
+    page.wait_for_function(IN_SIGHT, arg="#subject", timeout=3000)  # The page scrolls there smoothly.
+    assert objections(page) == []
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_fields_to_insert_stay_in_sight_while_the_html_scrolls(page, draft, width):
+    page.set_viewport_size({"width": width, "height": 720})
+    page.goto(f"campaigns/{draft.id}/edit")
+    page.evaluate("window.scrollTo(0, document.getElementById('html').getBoundingClientRect().top + scrollY - 100)")
+    page.wait_for_function(IN_SIGHT, arg=".merge-toolbar button", timeout=3000)
+    assert page.locator(".panel-bar").bounding_box()["y"] == 0
+
+
 def test_from_writing_to_scheduled_by_hand(page, session, people):
     page.on("dialog", lambda dialog: dialog.accept())
     page.goto("campaigns")

@@ -16,10 +16,11 @@ from enum import Enum, auto
 
 from app.flow.submission import Answer, AnswerKind, OutgoingMessage
 from app.mail.replies import Stage
+from app.mail.smtp_reply import NotAReply, ReplyReader, ReplyTooLong
 from app.models import OwnReply, coded, read_coded
 
-MAX_REPLY_BYTES = 64 * 1024
 CLOSING = 421
+READ_BYTES = 16 * 1024
 
 
 class Await(Enum):
@@ -49,7 +50,7 @@ def refused(message: OutgoingMessage, refusal: Refusal) -> Answer:
     return Answer(seq=message.seq, kind=AnswerKind.REPLIED, code=code, text=text, stage=stage)
 
 
-def _as_said(code: str, words: str) -> str:
+def _as_said(code: int, words: str) -> str:
     """A relay's words; with their number where they would read as a note of the platform's own."""
     return words if read_coded(OwnReply, words)[0] is None else f"{code} {words}"
 
@@ -83,10 +84,13 @@ class SmtpConnection:
     timeout_seconds: float
     answers: list[Answer] = field(default_factory=list)
     messages_begun: int = 0
-    _out: deque[memoryview] = field(default_factory=deque)
+    _out: list[bytes] = field(default_factory=list)
+    """Queued and not yet offered to the kernel."""
+    _unsent: memoryview = field(default_factory=lambda: memoryview(b""))
+    """Offered, and not taken for want of room."""
     _queued: int = 0
     _written: int = 0
-    _in: bytearray = field(default_factory=bytearray)
+    _replies: ReplyReader = field(default_factory=ReplyReader)
     _owed: deque[tuple[Await, Transaction]] = field(default_factory=deque)
     _current: Transaction | None = None
     """The message whose envelope or content is in work."""
@@ -116,7 +120,7 @@ class SmtpConnection:
 
     @property
     def wants_write(self) -> bool:
-        return bool(self._out)
+        return bool(self._out or self._unsent)
 
     def begin(self, message: OutgoingMessage) -> None:
         """Take a message. Its envelope is queued at once where nothing is in work, else with the content before it."""
@@ -132,24 +136,25 @@ class SmtpConnection:
                 self._queue_envelope(transaction)
 
     def on_writable(self) -> None:
-        while self._out:
+        """Hand over what is queued, in one write: a content, its final dot and the next envelope travel together."""
+        while self.wants_write:
+            if not self._unsent:
+                self._unsent = memoryview(b"".join(self._out))
+                self._out.clear()
             try:
-                sent = self.sock.send(self._out[0])
+                sent = self.sock.send(self._unsent)
             except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
                 return
             except OSError as error:
                 raise ConnectionLost(coded(OwnReply.CONNECTION_BROKE, error)) from error
             self._written += sent
-            if sent == len(self._out[0]):
-                self._out.popleft()
-            else:
-                self._out[0] = self._out[0][sent:]
+            self._unsent = self._unsent[sent:]
 
     def on_readable(self) -> None:
         closed = False
         while True:
             try:
-                received = self.sock.recv(65536)
+                received = self.sock.recv(READ_BYTES)
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 break
             except OSError as error:
@@ -157,18 +162,15 @@ class SmtpConnection:
             if not received:
                 closed = True
                 break
-            self._in += received
-            if len(received) < 65536 and not isinstance(self.sock, ssl.SSLSocket):
+            self._read_replies(received)
+            if len(received) < READ_BYTES and not isinstance(self.sock, ssl.SSLSocket):
                 break
-        self._read_replies()
         if closed:
             raise ConnectionLost(coded(OwnReply.RELAY_CLOSED))
-        if len(self._in) > MAX_REPLY_BYTES:
-            raise ConnectionLost(coded(OwnReply.ANSWER_TOO_LONG))
 
     def check_silence(self, now: float) -> None:
         """Raises where an answer has been owed for longer than the time-out."""
-        if (self._owed or self._out) and now - self._heard_at > self.timeout_seconds:
+        if (self._owed or self.wants_write) and now - self._heard_at > self.timeout_seconds:
             raise ConnectionLost(coded(OwnReply.RELAY_SILENT, f"{self.timeout_seconds:.0f}"))
 
     def abandon(self, lost: ConnectionLost) -> tuple[list[Answer], list[tuple[OutgoingMessage, bool]]]:
@@ -208,7 +210,7 @@ class SmtpConnection:
     # What goes out.
 
     def _queue(self, data: bytes) -> None:
-        self._out.append(memoryview(data))
+        self._out.append(data)
         self._queued += len(data)
 
     def _queue_envelope(self, transaction: Transaction) -> None:
@@ -238,30 +240,24 @@ class SmtpConnection:
 
     # What comes in.
 
-    def _read_replies(self) -> None:
-        while (reply := self._take_reply()) is not None:
-            self._heard_at = time.monotonic()  # A reply counts when it is complete: one that drips is silence.
-            code, text = reply
-            if code == CLOSING and not self._owed:
-                raise ConnectionLost(f"421 {text}", code=CLOSING)
-            if not self._owed:
-                raise ConnectionLost(coded(OwnReply.NOT_SMTP, f"{code} {text}"))
-            step, transaction = self._owed.popleft()
-            self._on_reply(step, transaction, code, text)
+    def _read_replies(self, received: bytes) -> None:
+        try:
+            for code, text in self._replies.feed(received):
+                self._heard_at = time.monotonic()  # A reply counts when it is complete: one that drips is silence.
+                if not self._owed:
+                    raise self._unasked(code, text)
+                step, transaction = self._owed.popleft()
+                self._on_reply(step, transaction, code, text)
+        except ReplyTooLong as error:
+            raise ConnectionLost(coded(OwnReply.ANSWER_TOO_LONG)) from error
+        except NotAReply as error:
+            raise ConnectionLost(coded(OwnReply.NOT_SMTP, error)) from error
 
-    def _take_reply(self) -> tuple[int, str] | None:
-        """One complete reply, its lines joined (RFC 5321 §4.2); None where more has to come."""
-        lines, start = [], 0
-        while (end := self._in.find(b"\n", start)) >= 0:
-            line = bytes(self._in[start:end]).rstrip(b"\r")
-            start = end + 1
-            if not (line[:3].isdigit() and line[3:4] in (b"", b" ", b"-")):
-                raise ConnectionLost(coded(OwnReply.NOT_SMTP, line[:80].decode("utf-8", "replace")))
-            lines.append(line[4:].decode("utf-8", "replace"))
-            if line[3:4] != b"-":
-                del self._in[:start]
-                return int(line[:3]), _as_said(line[:3].decode(), " ".join(lines))
-        return None
+    @staticmethod
+    def _unasked(code: int, text: str) -> ConnectionLost:
+        if code == CLOSING:
+            return ConnectionLost(f"421 {_as_said(code, text)}", code=CLOSING)
+        return ConnectionLost(coded(OwnReply.NOT_SMTP, f"{code} {text}"))
 
     def _on_reply(self, step: Await, transaction: Transaction, code: int, text: str) -> None:
         if code == CLOSING:
@@ -281,11 +277,11 @@ class SmtpConnection:
         that, the message goes to another connection."""
         if step is Await.BODY:
             self._finish(transaction, CLOSING, text)
-        raise ConnectionLost(f"421 {text}", code=CLOSING)
+        raise ConnectionLost(f"421 {_as_said(CLOSING, text)}", code=CLOSING)
 
     def _on_envelope_reply(self, step: Await, transaction: Transaction, code: int, text: str) -> None:
         if code >= 400 and transaction.refusal is None:
-            transaction.refusal = (code, text, STAGES[step])
+            transaction.refusal = (code, _as_said(code, text), STAGES[step])
         if self.pipelining:
             return
         if transaction.refusal is not None:
@@ -304,7 +300,7 @@ class SmtpConnection:
             self._queue_content(transaction, b"" if transaction.refusal else transaction.message.content)
             return
         if transaction.refusal is None:
-            transaction.refusal = (code, text, Stage.DATA)
+            transaction.refusal = (code, _as_said(code, text), Stage.DATA)
         self._end_refused(transaction)
 
     def _end_refused(self, transaction: Transaction) -> None:
@@ -322,7 +318,7 @@ class SmtpConnection:
                     seq=transaction.message.seq,
                     kind=AnswerKind.REPLIED,
                     code=code,
-                    text=text,
+                    text=_as_said(code, text),
                     stage=Stage.BODY,
                     relay_trouble=code == CLOSING,
                 )

@@ -12,7 +12,7 @@ content is cut off, and a relay drops that.
 import selectors
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from app.flow.relays import RelayEndpoint
 from app.flow.submission import Answer, AnswerKind, Lease, OutgoingMessage
@@ -62,6 +62,9 @@ class _Run:
         self._tries: Counter[int] = Counter()
         self._answers: list[Answer] = []
         self._unavailable: RelayUnavailable | None = None
+        self._choked: set[SmtpConnection] = set()
+        """Those that wait for room to write."""
+        self._watched_at = 0.0
 
     def to_the_end(self) -> list[Answer]:
         while self._feed():
@@ -94,20 +97,22 @@ class _Run:
         return any(not connection.is_idle for connection in self._connections)
 
     def _hand_out(self) -> None:
-        while self._lease.holds() and self._may_take():
+        while self._lease.holds():
+            connection = self._hungry()
+            if connection is None and not self._may_open:
+                return
             message = self._next_message()
             if message is None:
-                break
-            connection = self._hungry() or self._open()
+                return
+            connection = connection or self._open()
             if connection is None:
                 self._again.appendleft(message)
-                break
-            self._guarded(connection, lambda c=connection, m=message: self._begin(c, m))  # type: ignore[misc]  # mypy knows no defaults there
+                return
+            self._begin(connection, message)
 
-    def _may_take(self) -> bool:
-        """Whether a connection wants a message, or another one may be opened."""
-        may_open = len(self._connections) < self._endpoint.connections and self._unavailable is None
-        return may_open or self._hungry() is not None
+    @property
+    def _may_open(self) -> bool:
+        return len(self._connections) < self._endpoint.connections and self._unavailable is None
 
     def _hungry(self) -> SmtpConnection | None:
         for connection in self._connections:
@@ -140,42 +145,49 @@ class _Run:
     # Serving.
 
     def _begin(self, connection: SmtpConnection, message: OutgoingMessage) -> None:
-        connection.begin(message)
-        self._flush(connection)
+        try:
+            connection.begin(message)
+            self._flush(connection)
+        except ConnectionLost as lost:
+            self._lose(connection, lost)
 
     def _serve(self, connection: SmtpConnection, mask: int) -> None:
-        def work() -> None:
+        if connection not in self._connections:
+            return
+        try:
             if mask & selectors.EVENT_READ:
                 connection.on_readable()
             self._flush(connection)
-
-        if connection in self._connections:
-            self._guarded(connection, work)
+        except ConnectionLost as lost:
+            self._lose(connection, lost)
+        self._collect(connection)
 
     def _flush(self, connection: SmtpConnection) -> None:
         if connection.wants_write and self._lease.holds():
             connection.on_writable()
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.wants_write else 0)
-        if self._selector.get_key(connection.sock).events != wanted:
+        if connection.wants_write is not (connection in self._choked):
+            self._choked ^= {connection}
+            wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.wants_write else 0)
             self._selector.modify(connection.sock, wanted, connection)
 
     def _watch(self) -> None:
         now = time.monotonic()
+        if now < self._watched_at + TICK_SECONDS:
+            return
+        self._watched_at = now
         for connection in list(self._connections):
-            self._guarded(connection, lambda c=connection: c.check_silence(now))  # type: ignore[misc]  # mypy knows no defaults there
+            try:
+                connection.check_silence(now)
+            except ConnectionLost as lost:
+                self._lose(connection, lost)
 
-    def _guarded(self, connection: SmtpConnection, work: Callable[[], None]) -> None:
-        """Run ``work``; on a lost connection its messages are answered or go to another one."""
-        try:
-            work()
-        except ConnectionLost as lost:
-            self._lose(connection, lost)
-        if connection.answers:
-            self._answers += connection.answers
-            connection.answers = []
+    def _collect(self, connection: SmtpConnection) -> None:
+        self._answers += connection.answers
+        connection.answers = []
 
     def _lose(self, connection: SmtpConnection, lost: ConnectionLost) -> None:
         self._drop(connection)
+        self._collect(connection)
         answers, unsent = connection.abandon(lost)
         self._answers += answers
         if lost.relay_failed:
@@ -190,6 +202,7 @@ class _Run:
 
     def _drop(self, connection: SmtpConnection) -> None:
         self._selector.unregister(connection.sock)
+        self._choked.discard(connection)
         self._connections.remove(connection)
 
     @staticmethod
@@ -241,4 +254,11 @@ class _Run:
         until = time.monotonic() + HEAR_OUT_SECONDS
         while any(c.owes_verdict for c in self._connections) and (left := until - time.monotonic()) > 0:
             for key, _mask in self._selector.select(left):
-                self._guarded(key.data, key.data.on_readable)
+                self._hear(key.data)
+
+    def _hear(self, connection: SmtpConnection) -> None:
+        try:
+            connection.on_readable()
+        except ConnectionLost as lost:
+            self._lose(connection, lost)
+        self._collect(connection)

@@ -5,9 +5,14 @@
 (() => {
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   const numbers = new Intl.NumberFormat(document.documentElement.lang, { useGrouping: "always" });
+  const moment = (style) => {
+    const format = new Intl.DateTimeFormat(document.documentElement.lang, { timeZone: "UTC", dateStyle: "medium", timeStyle: style, hourCycle: "h23" });
+    return ({ value }) => format.format(value);
+  };
   const timeAxis = {
     type: "time",
     minInterval: 1000,
+    axisPointer: { label: { formatter: moment("medium") } }, // Also the tooltip's first line.
     axisLabel: {
       hideOverlap: true,
       showMinLabel: false,
@@ -18,7 +23,7 @@
   const common = {
     useUTC: true,
     animation: !calm,
-    grid: { left: 8, right: 16, top: 28, bottom: 8, containLabel: true },
+    grid: { left: 8, right: 24, top: 28, bottom: 8, containLabel: true },
     // Rich text is drawn on the canvas: a tooltip made of HTML would need inline styles, which our policy forbids.
     tooltip: { trigger: "axis", renderMode: "richText", valueFormatter: (value) => numbers.format(value) },
     xAxis: timeAxis,
@@ -45,6 +50,7 @@
     if (points.length < 2) return;
     chartOf(element).setOption({
       ...common,
+      animation: false, // Every two seconds there is more: figures that slide would lie upon each other half of the time.
       color: [primary],
       series: [{ name: element.dataset.name, type: "line", data: points, showSymbol: false, areaStyle: { opacity: 0.12 } }],
     });
@@ -63,7 +69,10 @@
     const span = Number(element.dataset.span) * 1000;
     chartOf(element).setOption({
       ...common,
-      xAxis: { ...timeAxis, min: rows[0].at - span, max: rows.at(-1).at + span },
+      xAxis: {
+        ...timeAxis, minInterval: span, min: rows[0].at - span, max: rows.at(-1).at + span,
+        axisPointer: { label: { formatter: moment("short") } },
+      },
       color: [primary, "#b3261e"],
       legend: { top: 0 },
       series: names.map((name, index) => ({ name, type: "bar", barMaxWidth: 24, data: rows.map((row) => [row.at, row.values[index]]) })),
