@@ -4,27 +4,29 @@ from flask_babel import gettext as _
 
 from app.flow.relay_config.checking import Difference, DifferenceKind
 from app.flow.relay_config.health import PathHealth, TunnelReading, TunnelState
-from app.flow.relay_config.plan import RelayConfigProblem
+from app.flow.relay_config.plan import RelayConfigProblem, one_line
 
 
 def problem_sentence(problem: RelayConfigProblem) -> str:
-    value = problem.details.get("value", "")
+    value = one_line(problem.details.get("value", ""))
     return {
         "no_ips": _("El servidor de envío no tiene ninguna IP: regístrelas antes de generar su configuración."),
-        "address_invalid": _("La dirección IP %(value)r no es válida: corríjala en las IP de salida.", value=value),
-        "helo_invalid": _("El nombre HELO %(value)r no es válido: escriba un nombre completo.", value=value),
-        "hostname_invalid": _("El nombre %(value)r no es válido: indique --hostname relay.example.pe.", value=value),
+        "address_invalid": _("La dirección IP «%(value)s» no es válida: corríjala en las IP de salida.", value=value),
+        "helo_invalid": _("El nombre HELO «%(value)s» no es válido: escriba un nombre completo.", value=value),
+        "hostname_invalid": _("El nombre «%(value)s» no es válido: indique --hostname relay.example.pe.", value=value),
         "username_invalid": _(
-            "El usuario %(value)r tiene caracteres que no se admiten: use letras, cifras y . _ @ + -", value=value
+            "El usuario «%(value)s» tiene caracteres que no se admiten: use letras, cifras y . _ @ + -", value=value
         ),
         "submitter_invalid": _(
-            "La red %(value)r no es válida o es demasiado amplia: indique --submitter 192.0.2.10/32.", value=value
+            "La red «%(value)s» no es válida o es demasiado amplia: indique --submitter 192.0.2.10/32.", value=value
         ),
-        "listen_invalid": _("La dirección %(value)r no es válida: indique en --listen una del relay.", value=value),
-        "path_invalid": _("La ruta %(value)r no es válida: debe ser absoluta y sin espacios.", value=value),
+        "listen_invalid": _(
+            "La dirección «%(value)s» no es válida: indique en --listen una del servidor de envío.", value=value
+        ),
+        "path_invalid": _("La ruta «%(value)s» no es válida: debe ser absoluta y sin espacios.", value=value),
         "nobody_may_submit": _("Nadie podría enviar: ponga un usuario al servidor de envío o indique --submitter."),
         "tunnel_incomplete": _("Para el túnel indique --tunnel-platform y --tunnel-relay."),
-        "tunnel_invalid": _("El extremo %(value)r del túnel no es válido: indique una IP o un nombre.", value=value),
+        "tunnel_invalid": _("El extremo «%(value)s» del túnel no es válido: indique una IP o un nombre.", value=value),
         "directory_taken": _("%(value)s tiene otros archivos: indique en --out un directorio nuevo.", value=value),
         "postconf_failed": _("Postfix no pudo leer su configuración: %(value)s", value=value),
     }[problem.code]
@@ -49,14 +51,16 @@ def remedy(difference: Difference) -> str:
 
 def health_sentence(health: PathHealth, tunnel: TunnelReading) -> str:
     sentence = {
-        PathHealth.OK: _("El relay responde y acepta envíos."),
+        PathHealth.OK: _("El servidor de envío responde y acepta envíos."),
         PathHealth.TUNNEL_DOWN: _("El túnel está caído: revíselo con swanctl --initiate --child chaski-submission."),
-        PathHealth.RELAY_DOWN: _("El túnel está en pie, pero el relay no responde: revise Postfix en el relay."),
-        PathHealth.RELAY_REFUSES: _("El relay responde, pero no acepta la conexión: pruébela en su página."),
-        PathHealth.BYPASSED: _(
-            "El túnel está caído y el relay responde por fuera: cierre su puerto en el cortafuegos."
+        PathHealth.RELAY_DOWN: _("El túnel está en pie, pero el servidor de envío no responde: revise su Postfix."),
+        PathHealth.RELAY_REFUSES: _(
+            "El servidor de envío responde, pero no acepta la conexión: pruébela en su página."
         ),
-        PathHealth.UNREACHED: _("El relay no responde, y no se sabe si hay túnel."),
+        PathHealth.BYPASSED: _(
+            "El túnel está caído y el servidor de envío responde por fuera: cierre su puerto en el cortafuegos."
+        ),
+        PathHealth.UNREACHED: _("El servidor de envío no responde, y no se sabe si hay túnel."),
     }[health]
     return f"{sentence} {_tunnel_note(tunnel)}".strip()
 
