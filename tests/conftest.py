@@ -1,3 +1,3 @@
 """The fixtures of all tests come from the plugins named here."""
 
-pytest_plugins = ["tests.fixtures.services", "tests.fixtures.app", "tests.fixtures.tracking"]
+pytest_plugins = ["tests.fixtures.services", "tests.fixtures.app", "tests.fixtures.tracking", "tests.fixtures.relay"]

@@ -1,5 +1,5 @@
-"""Commands: ``flask contacts …``, ``flask campaign …``, ``flask egress …``, ``flask providers …``, ``flask seed``. Thin
-edges over ``app.flow``, for cron and scripts.
+"""Commands: ``flask contacts …``, ``flask campaign …``, ``flask egress …``, ``flask relay …`` and more. Thin edges over
+``app.flow``, for cron and scripts.
 
 One module per noun; each has ``group``, a click group (or command), listed here. ``terminal`` is how all of them speak.
 """
@@ -7,7 +7,7 @@ One module per noun; each has ``group``, a click group (or command), listed here
 import click
 from flask import Flask
 
-from app.commands import campaign, contacts, egress, providers, seed, users
+from app.commands import campaign, contacts, egress, providers, relay, seed, users
 
 COMMANDS: tuple[click.Command, ...] = (
     campaign.group,
@@ -15,6 +15,7 @@ COMMANDS: tuple[click.Command, ...] = (
     contacts.lists_group,
     egress.group,
     providers.group,
+    relay.group,
     seed.group,
     users.group,
 )

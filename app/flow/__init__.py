@@ -30,6 +30,7 @@
 Around it:
 
     panels, domains, relays   who sends, from which domain, through what; relay_probe: «Probar conexión»
+    relay_config              the dedicated relay's Postfix and tunnel, written out of the data and checked against them
     domain_checks, signing    what the DNS shows of a domain now; what signs its mail, and whether that can be checked
     providers                 mailbox providers: the limits in force, what people changed of them, where the contacts are
     smtp_opening              the first words with a relay, bounded in time and lines; for the probe and for the transport

@@ -90,7 +90,17 @@ def test_dns_tools_import_nothing_of_the_product():
 
 @pytest.mark.parametrize(
     "package",
-    ["app/flow", "app/flow/importing", "app/flow/egress", "app/mail", "app/web/public", "workers", "workers/smtp"],
+    [
+        "app/flow",
+        "app/flow/importing",
+        "app/flow/egress",
+        "app/flow/rates",
+        "app/flow/relay_config",
+        "app/mail",
+        "app/web/public",
+        "workers",
+        "workers/smtp",
+    ],
 )
 def test_the_map_of_a_package_names_every_module(package: str):
     told = ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))) or ""
