@@ -26,7 +26,8 @@ How one campaign becomes messages, in order:
 
 Beside it, for the relay: ``egress_header``, by which it is told the IP. For the practice relay: ``practice_rules`` (which
 answer an address asks for) and ``captured`` (what a message that came over the wire says of itself). For the pace:
-``mailbox_providers`` (who runs a domain's mail, by its MX, and what one IP may do there).
+``mailbox_providers`` (who runs a domain's mail, by its MX, and what one IP may do there) and ``backoff`` (which replies ask
+an IP to slow down or stay away).
 
 ``benchmark`` measures 5 to 9: ``python -m app.mail.benchmark``.
 """
