@@ -34,6 +34,7 @@ from app.flow import (
     reconciling,
     sampling,
 )
+from app.flow.breaker import holds
 from app.flow.rates import waits
 from app.logs import get_logger
 from app.models.partitions import ensure_coming_partitions
@@ -116,6 +117,7 @@ class Dispatcher:
                 self._finish_campaigns,
                 self._empty_fields,
                 self._refresh_mail_domains,
+                self._close_holds,
                 self._tidy,
             ):
                 try:
@@ -177,6 +179,9 @@ class Dispatcher:
         if mail_domains.is_due(db.session):
             actors.refresh_mail_domains.send()
         self._refreshed_at = time.monotonic()
+
+    def _close_holds(self) -> None:
+        holds.close_ended(db.session, datetime.now(UTC))
 
     def _tidy(self) -> None:
         """Once a day: what long-ended imports kept of people is forgotten, and domains that nobody writes to."""

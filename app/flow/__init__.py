@@ -14,6 +14,7 @@
     batches      which batches are due; claiming one with a lease; what expired
     sending      claim > mark > render > sign > submit > record, chunk by chunk (submission: the contract with a transport)
     rates        how many may go now and by which IP, within every limit (a package with a map of its own)
+    breaker      providers that complain get less or nothing for a time, by IP (a package with a map of its own)
     outcomes     how an answer of the relay becomes a delivery's status; counts
     reconciling  deliveries whose answer a crash hid are settled with the relay, by Message-ID
     proofs       test sends, through the same render, sign and submit

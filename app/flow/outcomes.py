@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from sqlalchemy import text
 
 from app.config import Settings
-from app.flow import batches, bell
+from app.flow import batches, bell, breaker
 from app.flow.egress.using import count_use
 from app.flow.sessions import AnySession
 from app.flow.submission import Answer, AnswerKind
 from app.logs import get_logger
+from app.mail.backoff import rule_for
 from app.mail.replies import RelayTrouble, Stage, Verdict, classify_reply
 from app.mail.retry import gives_up, next_attempt_after
 from app.models import CAMPAIGN_TRANSITIONS, CampaignStatus, DeliveryStatus, PauseReason, coded, sources_of
@@ -72,10 +73,11 @@ def record(
     chunk: Sequence[Marked],
     answers: Sequence[Answer],
     *,
+    relay_id: int = 0,
     now: datetime | None = None,
 ) -> ChunkResult:
     """Write the answers of one chunk in one transaction: deliveries, attempts, the batch's counts, the campaign's run of
-    relay failures."""
+    relay failures, and what the provider holds against us. ``relay_id``: 0 for the practice relay."""
     now = now or datetime.now(UTC)
     batches.lock(session, [batch.id])
     marked = {delivery.seq: delivery for delivery in chunk}
@@ -85,7 +87,8 @@ def record(
     count_use(session, batch.provider, day=now.date(), uses=_uses(rows, answers, marked))
     batches.recount(session, [batch.id])
     batches.close_finished(session, [batch.id])  # Where the lease expired meanwhile, nobody else would.
-    wait_seconds = _count_relay_failures(session, settings, batch.campaign_id, answers)
+    wait_seconds = _count_relay_failures(session, settings, batch, answers)
+    _tell_breaker(session, batch, answers, marked, relay_id, now)
     session.commit()
     return ChunkResult(Counter(row.status.value for row in rows), wait_seconds)
 
@@ -98,6 +101,21 @@ def _uses(rows: Sequence[_Row], answers: Sequence[Answer], marked: Mapping[int, 
         if ip_id is not None and answer.kind in (AnswerKind.REPLIED, AnswerKind.LOST):
             uses.setdefault(ip_id, Counter()).update(("submitted", row.status.value))
     return uses
+
+
+def _tell_breaker(
+    session: AnySession,
+    batch: "ClaimedBatch",
+    answers: Sequence[Answer],
+    marked: Mapping[int, Marked],
+    relay_id: int,
+    now: datetime,
+) -> None:
+    """The practice relay plays nobody's limits."""
+    refused = [a for a in answers if a.kind is AnswerKind.REPLIED and a.code != ACCEPTED]
+    if relay_id and refused:
+        replies = [breaker.Heard(marked[a.seq].egress_ip_id, a.code, a.text) for a in refused]
+        breaker.heard(session, relay_id=relay_id, provider=batch.provider, replies=replies, now=now)
 
 
 def judge(answer: Answer, delivery: Marked, settings: Settings, now: datetime) -> _Row:
@@ -209,10 +227,13 @@ def _insert_attempts(
 
 
 def _count_relay_failures(
-    session: AnySession, settings: Settings, campaign_id: int, answers: Sequence[Answer]
+    session: AnySession, settings: Settings, batch: "ClaimedBatch", answers: Sequence[Answer]
 ) -> float:
     """A chunk in which the relay failed and took nothing adds one to the campaign's run of failures; any other ends the
     run. At the limit the campaign pauses itself. Returns how long the batch should rest."""
+    campaign_id = batch.campaign_id
+    # What the breaker answers by slowing down is a provider that works: waiting helps, a person doesn't have to come.
+    answers = [answer for answer in answers if not _holds_back(batch.provider, answer)]
     trouble = next((answer for answer in answers if is_relay_trouble(answer)), None)
     took_something = any(a.kind is AnswerKind.REPLIED and not is_relay_trouble(a) for a in answers)
     # One message that kills its connections is no sign of a broken relay; several are, and so is no connection at all.
@@ -230,6 +251,14 @@ def _count_relay_failures(
     if failures is not None and failures >= settings.relay_failures_before_pause:
         _pause(session, campaign_id, coded(PauseReason.RELAY_FAILURES, trouble.text[:200]))
     return min(60.0, 2.0 ** min(failures or 1, 6))
+
+
+def _holds_back(provider: str, answer: Answer) -> bool:
+    return (
+        answer.kind is AnswerKind.REPLIED
+        and answer.code != ACCEPTED
+        and rule_for(provider, answer.code, answer.text) is not None
+    )
 
 
 def is_relay_trouble(answer: Answer) -> bool:

@@ -122,7 +122,7 @@ def send_batch(session: AnySession, street: Street, batch_id: int) -> int:
         answers: list[Answer] = []
         if chunk:
             answers = submit(street, transport, composition, chunk, lease, grant.addresses)
-            wait_seconds = record(session, settings, batch, chunk, answers).wait_seconds
+            wait_seconds = record(session, settings, batch, chunk, answers, relay_id=endpoint.relay_id).wait_seconds
             recorded += len(chunk)
         street.rates.settle(grant, went_out(chunk, answers))
         if wait_seconds:
@@ -284,6 +284,7 @@ def record(
     chunk: list[MarkedDelivery],
     answers: list[Answer],
     *,
+    relay_id: int = 0,
     patience_seconds: float = outcomes.RECORD_PATIENCE_SECONDS,
 ) -> outcomes.ChunkResult:
     """Write the answers down. The database may be away (a restart): an answer that was heard is worth waiting for,
@@ -292,7 +293,7 @@ def record(
     give_up_at = time.monotonic() + patience_seconds
     while True:
         try:
-            return outcomes.record(session, settings, batch, chunk, answers, now=heard_at)
+            return outcomes.record(session, settings, batch, chunk, answers, relay_id=relay_id, now=heard_at)
         except DBAPIError as error:
             session.rollback()
             if time.monotonic() > give_up_at:

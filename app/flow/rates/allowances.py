@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime
 
 from sqlalchemy import text
 
+from app.flow import breaker
+from app.flow.breaker import Standing
 from app.flow.egress.choosing import EgressCandidate, candidates
 from app.flow.providers import limits_of
 from app.flow.rates.buckets import Bucket, DayCap, Limit
@@ -22,8 +24,10 @@ class Allowances:
     common: Mapping[Limit, WaitCause]
     """What all messages of the batch count towards, and what it is to wait for one of them."""
     candidates: list[EgressCandidate] | None
-    """IPs of the pool that may send; None where the relay has none of ours."""
+    """IPs of the pool that may send to the provider; None where the relay has none of ours."""
     by_ip: Mapping[int, list[Limit]]
+    suspended_until: datetime | None
+    """Where the breaker lets nothing go: until when, at the earliest."""
     turns_key: str
     """Where the turns of the IPs are counted, see ``app.flow.egress.spreading``."""
 
@@ -42,7 +46,28 @@ def allowances(session: AnySession, *, campaign_id: int, relay_id: int, provider
     }
     ips = candidates(session, relay_id, facts.panel_id, MailStream(facts.stream)) if relay_id else None
     turns_key = f"chaski:turns:{relay_id}:{facts.panel_id}:{facts.stream}:{provider}"
-    return Allowances(common, ips, _by_ip(session, ips or [], provider), turns_key)
+    held = breaker.standing(session, relay_id, provider, datetime.now(UTC)) if relay_id else Standing()
+    if ips is None:
+        common |= _of_relay(session, relay_id, provider, held)
+        return Allowances(common, None, {}, held.suspended_until(None), turns_key)
+    free = [ip for ip in ips if held.suspended_until(ip.id) is None]
+    return Allowances(
+        common,
+        free,
+        _by_ip(session, free, provider, held),
+        None if free else min((until for ip in ips if (until := held.suspended_until(ip.id))), default=None),
+        turns_key,
+    )
+
+
+def _of_relay(session: AnySession, relay_id: int, provider: str, held: Standing) -> dict[Limit, WaitCause]:
+    """A relay without IPs of ours knows by itself how fast it may go, until a provider complains: then it goes as slowly as
+    one IP would."""
+    factor = held.factor(None)
+    if factor >= 1:
+        return {}
+    per_second = limits_of(session)[provider].messages_per_minute / SECONDS_PER_MINUTE * factor
+    return {Bucket(f"chaski:rate:held:{relay_id}:{provider}", per_second): WaitCause.PROVIDER_SLOWED}
 
 
 FACTS = """
@@ -52,16 +77,20 @@ FACTS = """
 """
 
 
-def _by_ip(session: AnySession, ips: list[EgressCandidate], provider: str) -> dict[int, list[Limit]]:
+def _by_ip(session: AnySession, ips: list[EgressCandidate], provider: str, held: Standing) -> dict[int, list[Limit]]:
     if not ips:
         return {}
     limits, today = limits_of(session)[provider], datetime.now(UTC).date()
     used = _used_today(session, [ip.id for ip in ips if ip.warm_up_day is not None], provider, today)
-    return {ip.id: list(_of_ip(ip, provider, limits, used.get(ip.id, 0), today)) for ip in ips}
+    return {
+        ip.id: list(_of_ip(ip, provider, limits, used.get(ip.id, 0), today, factor=held.factor(ip.id))) for ip in ips
+    }
 
 
-def _of_ip(ip: EgressCandidate, provider: str, limits: Limits, used: int, today: date) -> list[Limit]:
-    found: list[Limit] = [Bucket(f"chaski:rate:ip:{ip.id}:{provider}", limits.messages_per_minute / SECONDS_PER_MINUTE)]
+def _of_ip(ip: EgressCandidate, provider: str, limits: Limits, used: int, today: date, *, factor: float) -> list[Limit]:
+    """``factor``: what the breaker leaves of the rate."""
+    per_second = limits.messages_per_minute / SECONDS_PER_MINUTE * factor
+    found: list[Limit] = [Bucket(f"chaski:rate:ip:{ip.id}:{provider}", per_second)]
     if ip.rate_per_hour is not None:
         found.append(Bucket(f"chaski:rate:ip:{ip.id}", ip.rate_per_hour / SECONDS_PER_HOUR))
     if ip.warm_up_day is not None and ip.warm_up_day <= len(limits.warm_up_caps):

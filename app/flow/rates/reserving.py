@@ -7,6 +7,7 @@ had, even where the reservation foresaw another one: :meth:`Rates.settle` then c
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Protocol
 
 from redis import Redis
@@ -25,6 +26,8 @@ log = get_logger(__name__)
 BROKER_AWAY_SECONDS = 5.0
 QUARANTINE_SECONDS = 30.0
 """How long a pool without a usable IP waits for a person."""
+SUSPENDED_SECONDS = 60.0
+"""Not until the suspension ends: somebody may lift it."""
 DAY_CAP_SECONDS = 300.0
 """Not until midnight: somebody may raise the cap, or release an IP."""
 TRIES = 5
@@ -69,7 +72,7 @@ class Rates:
 
     def reserve(self, session: AnySession, *, campaign_id: int, relay_id: int, provider: str, wanted: int) -> Grant:
         found = allowances(session, campaign_id=campaign_id, relay_id=relay_id, provider=provider)
-        if not found.common and found.candidates is None:
+        if not found.common and found.candidates is None and found.suspended_until is None:
             return Grant(wanted)
         try:
             grant, cause = self._reserve(found, wanted)
@@ -83,6 +86,9 @@ class Rates:
         return grant
 
     def _reserve(self, found: Allowances, wanted: int) -> tuple[Grant, WaitCause | None]:
+        if found.suspended_until is not None:
+            left = (found.suspended_until - datetime.now(UTC)).total_seconds()
+            return Grant(0, min(SUSPENDED_SECONDS, max(0.05, left))), WaitCause.SUSPENDED
         if found.candidates == []:
             return Grant(0, QUARANTINE_SECONDS), WaitCause.POOL_QUARANTINED
         for _ in range(TRIES):

@@ -22,6 +22,8 @@ class WaitCause(StrEnum):
     IP_RATE = "ip_rate"  # Each IP of the pool has reached its rate, its own or at this provider.
     WARM_UP = "warm_up"  # Each IP of the pool that has room left is through with today's share of its warm-up.
     POOL_QUARANTINED = "pool_quarantined"
+    PROVIDER_SLOWED = "provider_slowed"  # The breaker slowed the whole relay down, at this provider.
+    SUSPENDED = "suspended"  # The breaker suspended each IP of the pool, or the whole relay, at this provider.
     BROKER_AWAY = "broker_away"  # Limits can't be checked.
 
 
