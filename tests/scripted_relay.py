@@ -108,6 +108,10 @@ class ScriptedRelay:
             met = self._met[recipient] = self._met.get(recipient, 0) + 1
         return behaviour if met <= behaviour.times else Behaviour()
 
+    def behaviour_for_content(self, recipient: str, content: bytes, behaviour: Behaviour) -> Behaviour:
+        """For those who decide when they have seen the message."""
+        return behaviour
+
 
 class _Dropped(Exception):
     """The script closes this connection."""
@@ -175,6 +179,7 @@ class _Dialogue:
         if line == b"":
             raise _Dropped
         content = b"".join(lines)
+        behaviour = self.relay.behaviour_for_content(rcpt_to, content, behaviour)
         time.sleep(behaviour.delay_seconds)
         if behaviour.body.startswith("2"):
             stored = Stored(mail_from, rcpt_to, str(message_from_bytes(content)["Message-ID"]), content, self.number)

@@ -144,8 +144,9 @@ class _Breaker:
 
     def _suspend(self, match: _Match, *, instead_of: ProviderHold | None, times: int) -> None:
         """``instead_of``: the hold that wasn't enough, which becomes history."""
+        until = self._now + self._length(match, instead_of)
         hold = self._new(match, HoldKind.SUSPENDED, recovery().restart_factor)
-        hold.times, hold.until = times, self._now + self._length(match, instead_of)
+        hold.times, hold.until = times, until
         if instead_of is not None:
             instead_of.lifted_at = self._now
         self._tell("provider_suspended", hold)

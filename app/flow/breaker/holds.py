@@ -41,8 +41,8 @@ def history(relay_id: int) -> Select[ProviderHold]:
 
 
 def lift(session: AnySession, hold: ProviderHold, user: User | None, *, now: datetime) -> None:
-    """The whole rate from now on. Raises :class:`HoldProblem` where it has ended already. Commits. What it was shortened to
-    is what the next suspension doubles: who lifts it takes it back."""
+    """The whole rate from now on. Raises :class:`HoldProblem` where it has ended already. Commits. A suspension that was cut short counts
+    as that short one when the next is made twice as long."""
     session.refresh(hold, with_for_update=True)
     if phase(hold, now) is Phase.ENDED:
         session.rollback()

@@ -1,0 +1,24 @@
+"""``stage(sink, provider=…)`` sets a scenario up."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from tests.provider_sink import ProviderSink
+from tests.scenarios.stage import Stage, set_up
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    with Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def stage(session: Any, settings: Any, panel: Any, redis: Redis) -> Callable[..., Stage]:
+    def make(sink: ProviderSink, **wanted: Any) -> Stage:
+        return set_up(session, settings, panel, redis, sink, **wanted)
+
+    return make
