@@ -7,13 +7,13 @@ One module per noun; each has ``group``, a click group (or command), listed here
 import click
 from flask import Flask
 
-from app.commands import campaign, contacts, egress, providers, relay, seed, users
+from app.commands import campaign, contacts, egress_holds, providers, relay, seed, users
 
 COMMANDS: tuple[click.Command, ...] = (
     campaign.group,
     contacts.group,
     contacts.lists_group,
-    egress.group,
+    egress_holds.group,
     providers.group,
     relay.group,
     seed.group,

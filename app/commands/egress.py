@@ -1,4 +1,5 @@
-"""``flask egress list|import|quarantine|release``: source IPs of a relay from scripts, through the same code as the pages."""
+"""``flask egress list|import|quarantine|release``: source IPs of a relay from scripts, through the same code as the pages.
+``egress_holds`` adds what providers made slow or stop."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -16,6 +16,7 @@ from app.models import (
     Event,
     EventKind,
     FieldType,
+    HoldKind,
     Import,
     ImportRow,
     ImportStatus,
@@ -25,6 +26,7 @@ from app.models import (
     PracticeMessage,
     Proof,
     ProofStatus,
+    ProviderHold,
     ProviderLimits,
     Relay,
     RelaySecurity,
@@ -98,7 +100,29 @@ def egress(session: AnySession, relay: Relay) -> list[EgressPool]:
         )  # fmt: skip
     session.add(EgressUse(egress_ip_id=pools[0].ips[0].id, provider="google", day=today, submitted=123_456, deferred=9))
     session.commit()
+    session.add_all(holds(relay, pools[0].ips[0].id))
+    session.commit()
     return pools
+
+
+def holds(relay: Relay, ip_id: int) -> list[ProviderHold]:
+    """One in each phase, and one that is history."""
+    now = datetime.now(UTC)
+    ends = {"google": 30, "yahoo": -12, "zoho": 10, "gmx": 3, "apple": -600}
+    return [
+        ProviderHold(
+            relay_id=relay.id, egress_ip_id=None if provider == "google" else ip_id, provider=provider,
+            kind=HoldKind.SLOW if provider in ("zoho", "gmx") else HoldKind.SUSPENDED,
+            factor={"zoho": 0.5, "gmx": 1.0}.get(provider, 0.05), rule=rule, reply=LONG_REPLY, times=1_234,
+            started_at=now - timedelta(hours=11), until=now + timedelta(minutes=minutes),
+            lifted_at=now - timedelta(hours=9) if provider == "apple" else None,
+        )
+        for (provider, minutes), rule in zip(
+            ends.items(),
+            ("google_unauthenticated", "yahoo_tss04", "too_many_connections", "gmx_policy", "no_longer_shipped"),
+            strict=True,
+        )
+    ]  # fmt: skip
 
 
 def providers_of(session: AnySession, author: User) -> list[str]:

@@ -1,5 +1,6 @@
 """The holds of a relay for people: what is held now, what was; lifting one; closing those that have ended."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import Select, select
@@ -8,7 +9,7 @@ from app.flow import bell
 from app.flow.breaker.phases import Phase, ends_at, is_watch, phase
 from app.flow.problem import Problem
 from app.flow.sessions import AnySession
-from app.models import HoldKind, ProviderHold, User
+from app.models import EgressIp, HoldKind, ProviderHold, User
 
 CLOSE_AT_MOST = 500
 ORDER = (Phase.SUSPENDED, Phase.RECOVERING, Phase.SLOW, Phase.WATCHED)
@@ -40,9 +41,21 @@ def history(relay_id: int) -> Select[ProviderHold]:
     )
 
 
+def addresses(session: AnySession, relay_id: int) -> dict[int, str]:
+    """Of the relay's IPs, by id."""
+    rows = session.execute(select(EgressIp.id, EgressIp.address).where(EgressIp.relay_id == relay_id))
+    return {row.id: row.address for row in rows}
+
+
+def lifters(session: AnySession, holds: Iterable[ProviderHold]) -> dict[int, str]:
+    """Names of the people who lifted some of these, by id."""
+    ids = {hold.lifted_by_id for hold in holds if hold.lifted_by_id is not None}
+    return {row.id: row.name for row in session.execute(select(User.id, User.name).where(User.id.in_(ids)))}
+
+
 def lift(session: AnySession, hold: ProviderHold, user: User | None, *, now: datetime) -> None:
-    """The whole rate from now on. Raises :class:`HoldProblem` where it has ended already. Commits. A suspension that was cut short counts
-    as that short one when the next is made twice as long."""
+    """The whole rate from now on. A suspension that was cut short counts as that short one when the next is made twice as
+    long. Commits. Raises :class:`HoldProblem` where it has ended already."""
     session.refresh(hold, with_for_update=True)
     if phase(hold, now) is Phase.ENDED:
         session.rollback()
