@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from app.flow.breaker.holds import lift
-from app.models import HoldKind
+from app.models import CampaignStatus, HoldKind
 from tests.provider_sink import TSS04, ProviderSink, refuses
 
 SICK = "192.0.2.1"
@@ -33,7 +33,7 @@ def test_deferred_ip_rests_and_the_others_take_its_mail(stage, sink):
 
 
 def test_relapse_rests_twice_as_long_and_recovery_ends_by_itself(stage, sink):
-    scene = stage(sink, provider="yahoo", people=200)
+    scene = stage(sink, provider="yahoo", people=120)
     scene.send()
     assert scene.factor(SICK) == 0
     scene.pass_minutes(61)
@@ -43,14 +43,15 @@ def test_relapse_rests_twice_as_long_and_recovery_ends_by_itself(stage, sink):
     first, second = scene.holds()
     assert first.lifted_at is not None and second.until - second.started_at == timedelta(minutes=120)
     sink.judge = lambda mail: None
+    scene.pass_minutes(115)
     seen = []
-    for _ in range(30):
-        scene.pass_minutes(5)
+    for _ in range(8):
         seen.append(scene.factor(SICK))
         scene.send()
+        scene.pass_minutes(5)
     assert [f for n, f in enumerate(seen) if n == 0 or f != seen[n - 1]] == [0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0]
     assert all(hold.lifted_at is not None and hold.lifted_by_id is None for hold in scene.holds())
-    assert scene.statuses() == {"accepted": 200}
+    assert scene.statuses() == {"accepted": 120}
     scene.assert_nothing_lost_or_doubled()
 
 
@@ -87,7 +88,7 @@ def test_odd_replies_of_several_chunks_add_up(stage, sink):
 
 
 def test_lifted_by_hand_it_sends_at_once_and_again_its_whole_share(stage, sink, admin):
-    scene = stage(sink, provider="yahoo", people=200)
+    scene = stage(sink, provider="yahoo", people=120)
     scene.send()
     sink.judge = lambda mail: None
     (hold,) = scene.holds()
@@ -96,5 +97,17 @@ def test_lifted_by_hand_it_sends_at_once_and_again_its_whole_share(stage, sink, 
     offered = sink.offered_by_ip()[SICK]
     scene.send_for(5, every=1)
     assert sink.offered_by_ip()[SICK] >= offered + 20
-    assert scene.statuses() == {"accepted": 200}
+    assert scene.statuses() == {"accepted": 120}
+    scene.assert_nothing_lost_or_doubled()
+
+
+def test_every_ip_refused_with_421_waits_and_does_not_pause_the_campaign(stage, sink):
+    sink.judge = refuses(TSS04)
+    scene = stage(sink, provider="yahoo", relay_failures_before_pause=1)
+    scene.send()
+    assert [scene.factor(address) for address in scene.ips] == [0, 0, 0] and scene.waits_for() == {"suspended"}
+    assert scene.campaign_status() is CampaignStatus.SENDING
+    sink.judge = lambda mail: None
+    scene.send_for(100, every=10)
+    assert scene.statuses() == {"accepted": 60}
     scene.assert_nothing_lost_or_doubled()
