@@ -10,8 +10,8 @@ WEB = Path(__file__).resolve().parents[2] / "app" / "web"
 WORDS = frozenset(
     """
     activate addresses archive assignments campaigns cancel chaski check clear confirm contacts count csv custom
-    deactivate delete detail dkim domains duplicate edit egress eml end erase export fields healthz html import
-    imports known language limits list lists live login logout lookup mapping message monitor move new overview p
+    deactivate delete detail dkim domains duplicate edit egress eml end erase export fields healthz holds html import
+    imports known language lift limits list lists live login logout lookup mapping message monitor move new overview p
     part password pause people pools practice preview profile progress proof proofs providers quarantine range real
     recipients rejects relays release report reset restore resume review rows schedule send sessions settings settle
     sizes static subject subscribe suppressions test text unschedule unsubscribe users well
