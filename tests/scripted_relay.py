@@ -90,6 +90,8 @@ class ScriptedRelay:
         with contextlib.suppress(OSError):
             while True:
                 sock, _address = self._listener.accept()
+                # Else the kernel holds each small reply back for forty milliseconds.
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with self._lock:
                     self.connections += 1
                     number = self.connections
