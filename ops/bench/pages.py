@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import text
 
 from app.extensions import db
-from app.flow import accounts
+from app.flow import accounts, events
 from app.models import Campaign, CampaignStatus, MailingList, Panel
 from app.models.partitions import ensure_partitions
 from ops.bench import stage as stages
@@ -77,6 +77,7 @@ def make_year(panel: Panel, mailing_list: MailingList, contacts: int, count: int
                     text(statement),
                     {"day": day, "campaign": campaign.id, "panel": panel.id, "batch_size": BATCH_SIZE},
                 )
+            events.sum_up(db.session, campaign.id)
             db.session.commit()
             yield campaign
         connection.execute(text("VACUUM (ANALYZE)"))
