@@ -25,6 +25,7 @@ from app.flow import (
     audience,
     batches,
     bell,
+    canary,
     cancelling,
     emptying,
     imports,
@@ -110,6 +111,7 @@ class Dispatcher:
                 self._ensure_partitions,
                 self._expire_leases,
                 self._start_campaigns,
+                self._look_at_canaries,
                 self._ring_batches,
                 self._reconcile,
                 self._ring_imports,
@@ -137,6 +139,9 @@ class Dispatcher:
 
     def _start_campaigns(self) -> None:
         self._ring(actors.prepare_campaign, audience.start_due(db.session))
+
+    def _look_at_canaries(self) -> None:
+        canary.look(db.session)
 
     def _ring_batches(self) -> None:
         held = {(wait.campaign_id, wait.provider) for wait in waits.current(self._redis)}

@@ -11,6 +11,7 @@
     cancelling   what a cancelled campaign leaves in the ledger is skipped
     audience     the lists of a campaign become deliveries, once (set-based, in resumable slices) and batches over them
     mail_domains whose mailboxes the recipients' domains are, by their MX: looked up before freezing, refreshed afterwards
+    canary       a part goes out first; the rest waits until it has proved harmless
     batches      which batches are due; claiming one with a lease; what expired
     sending      claim > mark > render > sign > submit > record, chunk by chunk (submission: the contract with a transport)
     rates        how many may go now and by which IP, within every limit (a package with a map of its own)

@@ -40,6 +40,7 @@ def ring_due(
                 FROM batch b JOIN campaign c ON c.id = b.campaign_id
                 WHERE b.status = 'ready' AND c.status = 'sending'
                   AND (b.next_attempt_at IS NULL OR b.next_attempt_at <= now())
+                  AND (b.is_canary OR coalesce(c.canary_stage, 'passed') = 'passed')
                   AND NOT EXISTS (
                       SELECT FROM unnest(CAST(:campaigns AS int[]), CAST(:providers AS text[])) AS held(campaign, provider)
                       WHERE held.campaign = b.campaign_id AND held.provider = b.provider)
@@ -74,6 +75,7 @@ def claim(session: AnySession, batch_id: int, *, worker: str, lease_seconds: int
             FROM campaign c
             WHERE b.id = :id AND b.status = 'ready' AND c.id = b.campaign_id AND c.status = 'sending'
               AND (b.next_attempt_at IS NULL OR b.next_attempt_at <= now())
+              AND (b.is_canary OR coalesce(c.canary_stage, 'passed') = 'passed')
             RETURNING b.id, b.campaign_id, b.frozen_on, b.first_seq, b.last_seq, b.provider, b.claim
             """
         ),

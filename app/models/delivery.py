@@ -24,6 +24,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -178,6 +179,8 @@ class Batch(Model):
     last_seq: Mapped[int]
     provider: Mapped[str] = mapped_column(String(40), default="other", server_default="other")
     """The mailbox provider of all its recipients."""
+    is_canary: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Goes out before the others, where its campaign is tried with a part first."""
     status: Mapped[BatchStatus] = mapped_column(enum_text(BatchStatus), default=BatchStatus.READY)
     claim: Mapped[int] = mapped_column(default=0, server_default="0")
     claimed_by: Mapped[str | None] = mapped_column(String(100))
