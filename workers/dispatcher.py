@@ -33,6 +33,7 @@ from app.flow import (
     outcomes,
     proofs,
     reconciling,
+    report_details,
     sampling,
 )
 from app.flow.rates import waits
@@ -116,6 +117,7 @@ class Dispatcher:
                 self._reconcile,
                 self._ring_imports,
                 self._ring_proofs,
+                self._ring_reports,
                 self._skip_cancelled,
                 self._sample,
                 self._finish_campaigns,
@@ -164,6 +166,9 @@ class Dispatcher:
 
     def _ring_proofs(self) -> None:
         self._ring(actors.send_proof, proofs.due(db.session))
+
+    def _ring_reports(self) -> None:
+        self._ring(actors.make_report_details, report_details.wanted(db.session))
 
     def _skip_cancelled(self) -> None:
         cancelling.skip_remaining(db.session)

@@ -2,8 +2,10 @@
 
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Index, Integer, String, Table, func
+from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Index, Integer, String, Table, func, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Base, Model
@@ -134,6 +136,26 @@ class CampaignLink(Model):
     position: Mapped[int] = mapped_column(primary_key=True)
     """0-based; the number in the tracked URL."""
     url: Mapped[str]
+
+
+class CampaignDetails(Model):
+    """The parts of a campaign's report that take reading its whole ledger, as last made."""
+
+    __tablename__ = "campaign_details"
+
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"), primary_key=True)
+    content: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    """As ``app.flow.report_details`` writes and reads it; empty: never made."""
+    fingerprint: Mapped[str] = mapped_column(default="", server_default="")
+    """What had happened by then."""
+    made_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    took_ms: Mapped[int] = mapped_column(default=0, server_default="0")
+    wanted_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    """Since when a worker should make it anew."""
+
+    __table_args__ = (
+        Index("ix_campaign_details_wanted_at", "wanted_at", postgresql_where=text("wanted_at IS NOT NULL")),
+    )
 
 
 class CampaignSample(Model):
