@@ -211,10 +211,13 @@ LAY_OUT = """
                CASE WHEN skip IS NULL THEN 'planned' ELSE 'skipped' END::delivery_status, skip
         FROM placed
     )
-    INSERT INTO batch (campaign_id, frozen_on, first_seq, last_seq, provider, status, planned, skipped)
+    INSERT INTO batch (campaign_id, frozen_on, first_seq, last_seq, provider, status, planned, skipped, skipped_by)
     SELECT :campaign, :frozen_on, min(seq), max(seq), provider,
            CASE WHEN count(*) FILTER (WHERE skip IS NULL) = 0 THEN 'done' ELSE 'ready' END,
-           count(*) FILTER (WHERE skip IS NULL), count(*) FILTER (WHERE skip IS NOT NULL)
+           count(*) FILTER (WHERE skip IS NULL), count(*) FILTER (WHERE skip IS NOT NULL),
+           jsonb_strip_nulls(jsonb_build_object(
+               'unsubscribed', nullif(count(*) FILTER (WHERE skip = 'unsubscribed'), 0),
+               'suppressed', nullif(count(*) FILTER (WHERE skip = 'suppressed'), 0)))
     FROM placed GROUP BY provider, number ORDER BY min(seq)
 """
 

@@ -232,6 +232,12 @@ def recount(session: AnySession, batch_ids: list[int]) -> None:
             """
             UPDATE batch SET planned = n.planned, sending = n.sending, accepted = n.accepted, delivered = n.delivered,
                    deferred = n.deferred, bounced = n.bounced, failed = n.failed, skipped = n.skipped,
+                   skipped_by = CASE WHEN n.skipped = batch.skipped THEN batch.skipped_by ELSE (
+                       SELECT coalesce(jsonb_object_agg(r.skip_reason, r.number), '{}') FROM (
+                           SELECT d.skip_reason, count(*) AS number FROM delivery d
+                           WHERE d.frozen_on = batch.frozen_on AND d.campaign_id = batch.campaign_id
+                             AND d.seq BETWEEN batch.first_seq AND batch.last_seq
+                             AND d.status = 'skipped' AND d.skip_reason IS NOT NULL GROUP BY d.skip_reason) r) END,
                    unknown = n.unknown
             FROM (
                 SELECT b.id,

@@ -27,6 +27,7 @@ from sqlalchemy import (
     false,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Model
@@ -198,6 +199,8 @@ class Batch(Model):
     bounced: Mapped[int] = mapped_column(default=0, server_default="0")
     failed: Mapped[int] = mapped_column(default=0, server_default="0")
     skipped: Mapped[int] = mapped_column(default=0, server_default="0")
+    skipped_by: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict, server_default=text("'{}'"))
+    """``skipped`` by reason."""
     unknown: Mapped[int] = mapped_column(default=0, server_default="0")
 
     __table_args__ = (
