@@ -1,6 +1,8 @@
 """What comes over HTTPS from a relay's host: who may report, what a bundle may be, and that it may come twice."""
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +12,9 @@ from app.flow import relay_keys
 from app.mail.relay_report import MAX_BUNDLE_BYTES, MAX_SIGHTINGS, Bundle, Seen, Sighting, to_json
 from app.mail.tokens import make_token
 from tests import factories
+from tests.egress_sink import wait_for
 from tests.fixtures.app import served
+from tests.fixtures.services import ROOT
 from tests.relay_street import RelayStreet, turn_until
 from workers.relay.follow import Follower
 from workers.relay.handover import NotTaken, OverHttps
@@ -135,3 +139,61 @@ def test_follower_reports_over_http_and_waits_for_a_platform_that_refuses_it(app
         assert own.clock() is not None
     with pytest.raises(NotTaken):
         own.hand(Bundle())
+
+
+def follow(tmp_path, *arguments: str) -> subprocess.Popen[bytes]:
+    """As on the relay's own host: without a database, Redis or settings."""
+    command = [sys.executable, "-m", "workers.relay.follow", *arguments]
+    environment = {"PATH": "/usr/bin:/bin", "CHASKI_VAR": str(tmp_path / "none")}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def test_process_on_the_relays_own_host_needs_nothing_but_its_key(app, street, key, tmp_path):
+    log = tmp_path / "postfix.log"
+    log.write_text(LOG.format(token=street.token(3)))
+    (tmp_path / "key").write_text(f"{key}\n")
+    with served(app) as address:
+        process = follow(
+            tmp_path, "--log", str(log), "--state", str(tmp_path / "state"), "--relay", str(street.relay.id),
+            "--platform", address, "--key-file", str(tmp_path / "key"),
+        )  # fmt: skip
+        try:
+            wait_for(lambda: street.statuses()[3] == "delivered", "the outcome")
+        finally:
+            process.terminate()
+            assert process.wait(10) == 0
+            process.communicate()
+
+
+def test_key_does_not_travel_in_the_clear(tmp_path):
+    process = follow(
+        tmp_path,
+        "--log",
+        "x",
+        "--state",
+        "y",
+        "--relay",
+        "1",
+        "--platform",
+        "http://correo.example.pe",
+        "--key-file",
+        "z",
+    )
+    _out, words = process.communicate(timeout=30)
+    assert process.returncode != 0 and b"https://" in words
+
+
+def test_without_a_log_to_follow_the_process_waits_and_ends_when_told(settings, tmp_path):
+    command = [sys.executable, "-m", "workers.relay.follow", "--if-configured"]
+    values = {
+        "DATABASE_URL": settings.database_url,
+        "BROKER_URL": settings.broker_url,
+        "SECRET_KEY": settings.secret_key,
+    }
+    environment = {"PATH": "/usr/bin:/bin", "CHASKI_VAR": str(tmp_path), **values}
+    with (tmp_path / "words").open("wb") as words:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=words, stderr=words)
+    wait_for(lambda: b"follower_has_no_log" in (tmp_path / "words").read_bytes(), "its word")
+    assert process.poll() is None
+    process.terminate()
+    assert process.wait(10) == 0

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from sqlalchemy import create_engine, text
 
@@ -35,6 +36,7 @@ HEARTBEAT_TURNS = 10
 """After so many turns without anything new an empty bundle goes: the platform applies what waited, and knows we are here."""
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Stopped(Exception):
@@ -145,6 +147,9 @@ def main() -> None:
 def _remote(told: argparse.Namespace) -> Follower:
     if not (told.log and told.key_file and told.state and (told.relay or "").isdecimal()):
         raise SystemExit("--platform needs --log, --state, --key-file and --relay with the relay's number.")
+    address = urlsplit(told.platform)
+    if address.scheme != "https" and address.hostname not in LOOPBACK:
+        raise SystemExit("--platform needs an https:// address: the key would be read on its way.")
     key = told.key_file.read_text().strip()
     return Follower(told.log, Memory(told.state), OverHttps(told.platform, int(told.relay), key, told.ca_file))
 
