@@ -5,18 +5,19 @@ by chunk: an outcome waits (``is_applied`` is false) until its delivery is out o
 one too, applies what waits. So neither a crash in between nor the order of the lines matters.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
 
 from app.flow import batches, bell
 from app.flow.sessions import AnySession
 from app.logs import get_logger
 from app.mail.relay_report import FINAL_SIGHTINGS, Bundle, Seen, Sighting
 from app.mail.tokens import DeliveryRef, TokenPurpose, TokenReader
-from app.models import OwnReply
+from app.models import OwnReply, RelayOutcome
 
 log = get_logger(__name__)
 
@@ -36,13 +37,36 @@ class Stored:
     applied: int
 
 
-def store(session: AnySession, relay_id: int, bundle: Bundle, *, token_key: bytes, malformed: int = 0) -> Stored:
-    """Keep a bundle and apply what waits. The same bundle again changes nothing."""
+class Deferral(NamedTuple):
+    """A reply that the relay heard and tries again after."""
+
+    campaign_id: int
+    seq: int
+    egress_ip_id: int | None
+    reply: str
+
+
+Hear = Callable[[AnySession, int, Sequence[Deferral]], None]
+"""``(session, relay_id, deferrals)``: who reacts to what providers say. Within the transaction; commits nothing."""
+
+
+def store(
+    session: AnySession,
+    relay_id: int,
+    bundle: Bundle,
+    *,
+    token_key: bytes,
+    malformed: int = 0,
+    hear: Hear | None = None,
+) -> Stored:
+    """Keep a bundle and apply what waits. The same bundle again changes nothing, and ``hear`` hears each deferral once."""
     refs = _verified(bundle.seen, token_key)
     proofs = TokenReader(token_key, TokenPurpose.PROOF)
     standing = _standing(session, relay_id, [ref for ref, _seen in refs])
     rows = [(ref, seen, *standing[ref]) for ref, seen in refs if ref in standing]
-    _insert(session, [row for row in rows if _is_worth_keeping(row[1], row[3])])
+    deferrals = _insert(session, [row for row in rows if _is_worth_keeping(row[1], row[3])])
+    if hear is not None and deferrals:
+        hear(session, relay_id, deferrals)
     stored = {seen.token for _ref, seen, *_standing in rows}
     foreign = sum(1 for one in bundle.seen if one.token not in stored and proofs.read(one.token) is None)
     _note_reading(session, relay_id, bundle, foreign, malformed)
@@ -85,22 +109,17 @@ def _is_worth_keeping(seen: Seen, status: str) -> bool:
     return seen.sighting not in TAKEN_SIGHTINGS or status in OPEN_STATUSES
 
 
-def _insert(session: AnySession, rows: Sequence[tuple[DeliveryRef, Seen, Any, str]]) -> None:
+def _insert(session: AnySession, rows: Sequence[tuple[DeliveryRef, Seen, Any, str]]) -> list[Deferral]:
+    """Returns the deferrals among them that are new: what is told twice is heard once."""
     if not rows:
-        return
-    session.execute(
-        text(
-            """
-            INSERT INTO relay_outcome (frozen_on, campaign_id, seq, at, queue_id, status, dsn, remote_host, remote_address,
-                                       egress_ip_id, delay_ms, reply, is_applied)
-            VALUES (:frozen_on, :campaign_id, :seq, :at, :queue_id, :status, :dsn, :remote_host, :remote_address,
-                    :egress_ip_id, :delay_ms, :reply, :is_applied)
-            ON CONFLICT DO NOTHING
-            """
-        ),
-        # In the order of the key, so that two who tell the same don't wait for each other crosswise.
-        sorted((_values(*row) for row in rows), key=lambda row: tuple(row[name] for name in KEY)),
-    )
+        return []
+    table = RelayOutcome.__table__
+    statement = insert(RelayOutcome).on_conflict_do_nothing().returning(
+        table.c.campaign_id, table.c.seq, table.c.egress_ip_id, table.c.reply, table.c.status
+    )  # fmt: skip
+    # In the order of the key, so that two who tell the same don't wait for each other crosswise.
+    values = sorted((_values(*row) for row in rows), key=lambda row: tuple(row[name] for name in KEY))
+    return [Deferral(*row[:4]) for row in session.execute(statement, values) if row.status == Sighting.DEFERRED]
 
 
 KEY = ("frozen_on", "campaign_id", "seq", "at", "queue_id", "status")
