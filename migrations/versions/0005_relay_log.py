@@ -1,7 +1,7 @@
 """what the relay's log tells
 
 Revision ID: 0005
-Revises: 0008
+Revises: 0011
 Create Date: 2026-11-21 20:08:00.000000
 
 """
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 # revision identifiers, used by Alembic.
 revision = '0005'
-down_revision = '0008'
+down_revision = '0011'
 branch_labels = None
 depends_on = None
 
