@@ -70,6 +70,11 @@ class Settings:
     practice_relay_port: int = 2525
     practice_keep_messages: int = 200_000
     """Captured messages kept per installation; the oldest go first."""
+    relay_log_file: str = ""
+    """Log of a Postfix on this host that is followed for what became of the mail; empty: none is. A relay on a host of its own
+    has a follower there (``flask relay key``)."""
+    relay_log_relay: str = ""
+    """Name of the relay whose log that is."""
     tracking_token_days: int = 730
     """Open and click tokens older than this answer 404. Unsubscribing never expires."""
     tracking_backlog: int = 1_000_000

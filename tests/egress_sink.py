@@ -38,10 +38,11 @@ class EgressSink:
         self.mails: list[Mail] = []
         self.attempts: list[Attempt] = []
         self._refusals: dict[str, int] = {}
+        self._replies: dict[str, str] = {}
 
-    def refuse(self, recipient: str, *, times: int = 1) -> None:
-        """Answer 451 to its next attempts."""
-        self._refusals[recipient] = times
+    def refuse(self, recipient: str, *, times: int = 1, reply: str = "451 4.7.1 not now") -> None:
+        """Answer so to its next attempts."""
+        self._refusals[recipient], self._replies[recipient] = times, reply
 
     def forgive(self) -> None:
         """Refuse nobody any more."""
@@ -67,7 +68,7 @@ class EgressSink:
     ) -> str:
         left = self._refusals.get(address, 0)
         self._refusals[address] = left - 1
-        reply = "451 4.7.1 not now" if left > 0 else "250 2.1.5 ok"
+        reply = self._replies[address] if left > 0 else "250 2.1.5 ok"
         self.attempts.append(Attempt(session.peer[0], str(session.host_name), address, reply))
         if left <= 0:
             envelope.rcpt_tos.append(address)

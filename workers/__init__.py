@@ -6,6 +6,7 @@ street           what this process brings along: settings, compiled campaigns, r
 dispatcher       finds what is due and rings; one active, others stand by
 smtp             the transport: pipelined submission to a relay
 practice_relay   an SMTP server that delivers to no one, as a process; ``practice`` is the server itself
+relay            what a real relay tells after it took a message: the log follower, and what may be asked
 tracker          opens and clicks from the Redis stream into the database
 """
 

@@ -15,6 +15,7 @@ from app.mail.addresses import domain_of
 from app.mail.tokens import TokenMaker, message_id
 from app.models import Campaign, Panel
 from workers.broker import stopping, worker_name
+from workers.relay.adapters import adapter_of
 from workers.smtp.pool import thread_pool
 from workers.smtp.transport import SmtpTransport
 
@@ -60,8 +61,9 @@ class MessageIds:
 
 def ask_relay(
     session: AnySession, campaign_id: int, relay_id: int, wanted: Collection[str]
-) -> Mapping[str, str] | None:
-    """Which of these Message-IDs the relay has. None: it has no memory that could be asked."""
-    if relay_id != reconciling.PRACTICE_RELAY_ID:
-        return None
-    return practice.known_message_ids(session, panel_of(session, campaign_id).id, wanted)
+) -> Mapping[str, str | None] | None:
+    """Which of these Message-IDs the relay has, as ``reconciling.AskRelay`` wants to know it. None: it has no memory that
+    could be asked."""
+    if relay_id == reconciling.PRACTICE_RELAY_ID:
+        return practice.known_message_ids(session, panel_of(session, campaign_id).id, wanted)
+    return adapter_of(session, relay_id).has(session, campaign_id, wanted)

@@ -15,6 +15,7 @@ from app.commands.relay_sentences import health_sentence, kind_name, problem_sen
 from app.commands.terminal import json_option, refuse, say, table
 from app.current import current_settings
 from app.extensions import db
+from app.flow import relay_keys
 from app.flow.relay_config import checking, health
 from app.flow.relay_config.plan import RelayChoices, RelayConfigProblem, TunnelEnds
 from app.flow.relay_config.reading import read_plan
@@ -115,6 +116,23 @@ def tunnel(name: str, as_json: bool) -> None:
         say({"health": state.value, **detail}, as_json, sentence)
     else:
         refuse(state.value, sentence, as_json, health=state.value, **detail)
+
+
+@group.command()
+@relay_option
+@click.option("--revoke", is_flag=True, help="End all keys of the relay instead of making one.")
+@json_option
+def key(name: str, revoke: bool, as_json: bool) -> None:
+    """Make a key for the log follower on the relay's own host. It is shown once."""
+    relay = find_relay(name)
+    if revoke:
+        ended = relay_keys.revoke_keys(db.session, relay.id)
+        say({"revoked": ended}, as_json, _("Claves anuladas: %(number)s.", number=ended))
+        return
+    made = relay_keys.make_key(db.session, relay.id)
+    sentence = _("Esta clave se muestra una sola vez. Guárdela en el servidor de envío, con permisos 0600.")
+    remark = _("Número del servidor de envío: %(number)s", number=relay.id)
+    say({"key": made, "relay": relay.id}, as_json, f"{made}\n\n{sentence}\n{remark}")
 
 
 def find_relay(name: str) -> Relay:

@@ -13,6 +13,7 @@ from app.flow.reconciling import PRACTICE_RELAY_ID
 from app.flow.sessions import AnySession
 from app.flow.slices import in_slices
 from app.mail.addresses import domain_of
+from app.mail.relay_report import Sighting
 from app.mail.tokens import make_token, message_id
 from app.models import (
     Attempt,
@@ -22,14 +23,17 @@ from app.models import (
     Contact,
     Delivery,
     DeliveryStatus,
+    EgressIp,
     Engagement,
     Event,
     EventKind,
+    RelayOutcome,
 )
 
 FILTERS: dict[str, tuple[DeliveryStatus, ...]] = {
     "waiting": (DeliveryStatus.PLANNED, DeliveryStatus.SENDING),
     "accepted": (DeliveryStatus.ACCEPTED, DeliveryStatus.DELIVERED),
+    "delivered": (DeliveryStatus.DELIVERED,),
     "deferred": (DeliveryStatus.DEFERRED,),
     "bounced": (DeliveryStatus.BOUNCED,),
     "failed": (DeliveryStatus.FAILED,),
@@ -91,13 +95,20 @@ def _with_reaction(statement: Select[Delivery, Engagement], chosen: str) -> Sele
 
 @dataclass(frozen=True)
 class Moment:
-    """One thing that happened to a delivery. ``kind``: an event's, or ``try`` with its outcome in ``what``."""
+    """One thing that happened to a delivery. ``kind``: an event's; ``try`` with its outcome in ``what``; ``relay``, the same of
+    what the relay did afterwards."""
 
     at: datetime
     kind: str
     what: str = ""
     code: int | None = None
     note: str = ""
+    remote: str = ""
+    """The recipient's host with its address."""
+    source: str = ""
+    """The IP of ours that it left by."""
+    delay_seconds: float | None = None
+    """Since the relay took it."""
 
 
 @dataclass(frozen=True)
@@ -120,16 +131,18 @@ def recipient(session: AnySession, campaign: Campaign, seq: int, *, limit: int =
     contact = session.scalar(
         select(Contact).where(Contact.id == delivery.contact_id, Contact.panel_id == campaign.panel_id)
     )
-    moments = [*_tries(session, delivery), *_events(session, campaign, seq, limit)]
+    afterwards = list(_afterwards(session, delivery))
+    tries = _tries(session, delivery, was_taken=bool(afterwards))
+    moments = [*tries, *afterwards, *_events(session, campaign, seq, limit)]
     moments.sort(key=in_order)
     return Recipient(delivery, contact, session.get(Engagement, key), moments)
 
 
-KIND_ORDER = ("try", *EventKind)
+KIND_ORDER = ("try", "relay", *EventKind)
 
 
 def in_order(moment: Moment) -> tuple[datetime, int]:
-    """By the second, and within one as things can only have happened: tries in their order, then the open, the click,
+    """By the second, and within one as things can only have happened: tries in their order, then the relay, the open, the click,
     the leaving. The clocks behind them are those of several processes."""
     return moment.at.replace(microsecond=0), KIND_ORDER.index(moment.kind)
 
@@ -144,7 +157,26 @@ def captured_message(session: AnySession, settings: Settings, campaign: Campaign
     return practice.rows_of(session, campaign.panel_id, [wanted]).get(wanted)
 
 
-def _tries(session: AnySession, delivery: Delivery) -> Iterator[Moment]:
+def _afterwards(session: AnySession, delivery: Delivery) -> Iterator[Moment]:
+    """What the relay's log tells."""
+    rows = session.execute(
+        select(RelayOutcome, EgressIp.address)
+        .join(EgressIp, EgressIp.id == RelayOutcome.egress_ip_id, isouter=True)
+        .where(
+            RelayOutcome.frozen_on == delivery.frozen_on,
+            RelayOutcome.campaign_id == delivery.campaign_id,
+            RelayOutcome.seq == delivery.seq,
+            RelayOutcome.status.not_in((Sighting.NAMED, Sighting.QUEUED)),
+        )
+        .order_by(RelayOutcome.at)
+    )
+    for row, source in rows:
+        remote = f"{row.remote_host} [{row.remote_address}]" if row.remote_address else ""
+        delay = row.delay_ms / 1000 if row.delay_ms is not None else None
+        yield Moment(row.at, "relay", row.status, None, row.reply, remote, source or "", delay)
+
+
+def _tries(session: AnySession, delivery: Delivery, *, was_taken: bool = False) -> Iterator[Moment]:
     attempts = session.scalars(
         select(Attempt)
         .where(
@@ -160,7 +192,9 @@ def _tries(session: AnySession, delivery: Delivery) -> Iterator[Moment]:
         heard_at = max(attempt.at, heard_at or attempt.at)
     if delivery.status in FILTERS["accepted"] and heard_at is not None:
         # Of the accepted try the beginning is known; one that was settled later ended behind all that was noted.
-        yield Moment(heard_at, "try", delivery.status, delivery.reply_code, delivery.reply_text or "")
+        yield Moment(heard_at, "try", DeliveryStatus.ACCEPTED, delivery.reply_code, delivery.reply_text or "")
+    elif was_taken and delivery.status is DeliveryStatus.BOUNCED and heard_at is not None:
+        yield Moment(heard_at, "try", DeliveryStatus.ACCEPTED)  # The refusal that came later took its answer's place.
 
 
 def _events(session: AnySession, campaign: Campaign, seq: int, limit: int) -> Iterator[Moment]:

@@ -30,15 +30,17 @@ BY_HAND_AFTER_SECONDS = int(RECORD_PATIENCE_SECONDS) + 120
 """People are asked only when no worker can be about to record the answer after all: a decision to send again must not meet
 an acceptance that was heard."""
 
-AskRelay = Callable[[AnySession, int, int, Collection[str]], Mapping[str, str] | None]
-"""``(session, campaign_id, relay_id, message_ids) -> {message_id: queue id}`` of those that this relay has; None where it
-can't be asked. The relay is the one that the deliveries were handed to, whatever the panel uses by now."""
+AskRelay = Callable[[AnySession, int, int, Collection[str]], Mapping[str, str | None] | None]
+"""``(session, campaign_id, relay_id, message_ids) -> {message_id: queue id}`` of those that this relay has; a queue id of None
+where it can't tell yet; what is missing, it provably has not. None altogether where it can't be asked. The relay is the one that
+the deliveries were handed to, whatever the panel uses by now."""
 
 
 def campaigns_with_unknown(
     session: AnySession, *, grace_seconds: int, relay_ids: Collection[int] = ASKABLE_RELAY_IDS
 ) -> list[int]:
-    """Campaigns with deliveries whose answer is unknown for longer than the grace, at relays that can be asked."""
+    """Campaigns with deliveries whose answer is unknown for longer than the grace, at relays that can be asked:
+    these, and those whose log is followed."""
     found = session.scalars(
         text(
             """
@@ -47,7 +49,8 @@ def campaigns_with_unknown(
                 SELECT 1 FROM delivery d WHERE d.frozen_on = b.frozen_on AND d.campaign_id = b.campaign_id
                 AND d.seq BETWEEN b.first_seq AND b.last_seq AND d.status = 'unknown'
                 AND d.unknown_at < now() - make_interval(secs => :grace)
-                AND coalesce(d.relay_id, 0) = ANY(:relays))
+                AND (coalesce(d.relay_id, 0) = ANY(:relays)
+                     OR EXISTS (SELECT FROM relay_log l WHERE l.relay_id = d.relay_id)))
             """
         ),
         {"grace": grace_seconds, "relays": list(relay_ids)},
@@ -65,20 +68,28 @@ def settle(
     grace_seconds: int,
 ) -> dict[str, int]:
     """Settle all unknown deliveries of a campaign. Returns how many were found, not found, and left."""
-    total = {"found": 0, "not_found": 0}
+    total = {"found": 0, "not_found": 0, "left": 0}
     silent: list[int] = []
-    while rows := _unknown(session, campaign_id, grace_seconds, silent):
+    left: dict[int, int] = {}
+    """For each relay the last delivery that it could not tell of: what follows is asked next."""
+    while rows := _unknown(session, campaign_id, grace_seconds, silent, left):
+        relay_id = rows[0].relay_id
         by_message_id = {message_id_of(row.seq): row for row in rows}
-        known = ask(session, campaign_id, rows[0].relay_id, by_message_id.keys())
+        known = ask(session, campaign_id, relay_id, by_message_id.keys())
         if known is None:
             session.rollback()
-            silent.append(rows[0].relay_id)
+            silent.append(relay_id)
             continue
-        found = {row.seq: known[mid] for mid, row in by_message_id.items() if mid in known}
-        _settle_slice(session, campaign_id, rows, found)
+        told = {row.seq: known[mid] for mid, row in by_message_id.items() if mid in known}
+        decided = [row for row in rows if told.get(row.seq, "") is not None]
+        found = {seq: queue_id for seq, queue_id in told.items() if queue_id is not None}
+        if len(decided) < len(rows):
+            left[relay_id] = rows[-1].seq
+        _settle_slice(session, campaign_id, decided, found)
         total["found"] += len(found)
-        total["not_found"] += len(rows) - len(found)
-        log.info("unknown_settled", campaign_id=campaign_id, found=len(found), not_found=len(rows) - len(found))
+        total["not_found"] += len(decided) - len(found)
+        total["left"] += len(rows) - len(decided)
+        log.info("unknown_settled", campaign_id=campaign_id, found=len(found), not_found=len(decided) - len(found))
     bell.ring_dispatcher(session)
     session.commit()
     return total
@@ -160,10 +171,13 @@ BY_HAND = """
     AND d.seq BETWEEN b.first_seq AND b.last_seq AND d.status = 'unknown'
     AND d.unknown_at < now() - make_interval(secs => :grace) AND coalesce(d.relay_id, 0) <> ALL(:askable)
 """
-"""Batches that nobody holds (their worker may still know the answer), at relays that can't be asked."""
+"""Batches that nobody holds (their worker may still know the answer), at relays that can't be asked or, since their log has a
+gap, say, could not tell in all that time."""
 
 
-def _unknown(session: AnySession, campaign_id: int, grace_seconds: int, silent: list[int]) -> list[Any]:
+def _unknown(
+    session: AnySession, campaign_id: int, grace_seconds: int, silent: list[int], left: Mapping[int, int]
+) -> list[Any]:
     """Up to a slice of them, all of one relay that may answer; their batches are locked against another reconciler and
     against a late worker that knows better."""
     session.execute(
@@ -177,28 +191,45 @@ def _unknown(session: AnySession, campaign_id: int, grace_seconds: int, silent: 
     return list(
         session.execute(
             text(
-                """
+                f"""
                 SELECT d.frozen_on, d.seq, coalesce(d.relay_id, 0) AS relay_id, b.id AS batch_id FROM batch b
                 JOIN delivery d ON d.frozen_on = b.frozen_on AND d.campaign_id = b.campaign_id
                      AND d.seq BETWEEN b.first_seq AND b.last_seq
                 WHERE b.campaign_id = :campaign AND b.status <> 'done' AND b.unknown > 0 AND d.status = 'unknown'
                   AND d.unknown_at < now() - make_interval(secs => :grace)
-                  AND coalesce(d.relay_id, 0) = (
+                  AND {NOT_LEFT.format("d")} AND coalesce(d.relay_id, 0) = (
                       SELECT min(coalesce(u.relay_id, 0)) FROM delivery u JOIN batch c ON u.frozen_on = c.frozen_on
                            AND u.campaign_id = c.campaign_id AND u.seq BETWEEN c.first_seq AND c.last_seq
                       WHERE c.campaign_id = :campaign AND c.status <> 'done' AND c.unknown > 0 AND u.status = 'unknown'
                         AND u.unknown_at < now() - make_interval(secs => :grace)
-                        AND coalesce(u.relay_id, 0) <> ALL(:silent))
+                        AND coalesce(u.relay_id, 0) <> ALL(:silent) AND {NOT_LEFT.format("u")})
                 ORDER BY d.seq LIMIT :slice
-                """
+                """  # noqa: S608  # ``NOT_LEFT`` is the condition below
             ),
-            {"campaign": campaign_id, "grace": grace_seconds, "slice": SLICE, "silent": silent},
+            {
+                "campaign": campaign_id,
+                "grace": grace_seconds,
+                "slice": SLICE,
+                "silent": silent,
+                "left_relays": list(left.keys()),
+                "left_seqs": list(left.values()),
+            },
         )
     )
 
 
+NOT_LEFT = """
+    {0}.seq > coalesce((SELECT l.seq FROM unnest(CAST(:left_relays AS int[]), CAST(:left_seqs AS int[])) AS l(relay, seq)
+                        WHERE l.relay = coalesce({0}.relay_id, 0)), 0)
+"""
+"""Behind what its relay was asked about in this run and could not tell."""
+
+
 def _settle_slice(session: AnySession, campaign_id: int, rows: list[Any], found: Mapping[int, str]) -> None:
     """Found: accepted. Not found: deferred and due at once, so that it goes the way of every retry."""
+    if not rows:
+        session.rollback()
+        return
     session.execute(
         text(
             """

@@ -25,6 +25,8 @@ class Counts:
     waiting: int = 0
     accepted: int = 0
     """By our relay, including those that the remote MX is known to have taken."""
+    delivered: int = 0
+    """Of the accepted ones those, as far as the relay's log tells."""
     deferred: int = 0
     bounced: int = 0
     failed: int = 0
@@ -50,6 +52,7 @@ class Counts:
 STATUS_SUMS = {
     "waiting": Batch.planned + Batch.sending,
     "accepted": Batch.accepted + Batch.delivered,
+    "delivered": Batch.delivered,
     "deferred": Batch.deferred,
     "bounced": Batch.bounced,
     "failed": Batch.failed,
@@ -72,7 +75,8 @@ def counts_of(session: AnySession, campaign_ids: Iterable[int]) -> dict[int, Cou
     found = {}
     for row in rows:
         values = {name: int(getattr(row, name)) for name in STATUS_SUMS}
-        found[row.campaign_id] = Counts(planned=sum(values.values()), **values)
+        planned = sum(values.values()) - values["delivered"]  # They stand in `accepted` as well.
+        found[row.campaign_id] = Counts(planned=planned, **values)
     return {campaign_id: found.get(campaign_id, Counts()) for campaign_id in ids}
 
 

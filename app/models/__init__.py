@@ -61,6 +61,7 @@ from app.models.imports import IMPORT_TRANSITIONS, Import, ImportRow, ImportStat
 from app.models.panel import Panel, PanelMode, Relay, RelaySecurity
 from app.models.practice import PracticeMessage
 from app.models.provider import HoldKind, MailDomain, ProviderHold, ProviderLimits
+from app.models.relay_log import RelayApiKey, RelayLog, RelayOutcome
 from app.models.user import ROLE_ORDER, Membership, Role, User
 
 __all__ = [
@@ -119,6 +120,9 @@ __all__ = [
     "ProviderHold",
     "ProviderLimits",
     "Relay",
+    "RelayApiKey",
+    "RelayLog",
+    "RelayOutcome",
     "RelaySecurity",
     "RemovedField",
     "Role",

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 from sqlalchemy import Connection, text
 
-PARTITIONED_TABLES = ("delivery", "attempt", "engagement", "event")
+PARTITIONED_TABLES = ("delivery", "attempt", "engagement", "event", "relay_outcome")
 PARTITION_NAME = re.compile(rf"({'|'.join(PARTITIONED_TABLES)})_\d{{4}}_\d{{2}}")
 
 

@@ -5,6 +5,7 @@ paging      every list is paged by key, sorted and filtered the same way
 security    response headers (CSP and company)
 errors      what a person sees when something is wrong
 formats     numbers, times and sizes as people read them
+relay_api   what the log follower on a relay's own host reports: JSON, a key instead of a person
 public      what recipients reach: open, click, unsubscribe; served by an application of its own (``app.wsgi``)
 """
 
@@ -24,6 +25,7 @@ from app.web import (
     panels,
     practice,
     providers,
+    relay_api,
     relays,
     security,
     settings,
@@ -48,6 +50,7 @@ def register(app: Flask) -> None:
         domains.blueprint,
         domains.public_keys,
         relays.blueprint,
+        relay_api.blueprint,
         egress.blueprint,
         holds.blueprint,
         providers.blueprint,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.flow import relay_keys
 from app.models import Relay, RelaySecurity
 from app.models.egress import EgressIp, EgressPool, EgressState
 
@@ -200,3 +201,10 @@ def test_relay_that_does_not_answer_is_told_with_what_is_known_of_the_tunnel(run
     if shutil.which("swanctl", path=f"{os.environ['PATH']}:/usr/sbin") is None:
         assert (told["tunnel"], told["health"]) == ("not_installed", "unreached")
         assert "swanctl no está instalado" in told["message"]
+
+
+def test_key_is_shown_once_and_all_of_a_relay_end_together(run, session, relay):
+    made = [json.loads(run("key", "--relay", NAME, "--json")) for _ in range(2)]
+    assert {relay_keys.relay_of_key(session, one["key"]) for one in made} == {relay.id}
+    assert json.loads(run("key", "--relay", NAME, "--revoke", "--json")) == {"revoked": 2}
+    assert relay_keys.relay_of_key(session, made[0]["key"]) is None

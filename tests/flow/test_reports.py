@@ -41,11 +41,15 @@ def test_every_delivery_is_in_exactly_one_figure(session, campaign):
     assert (now.planned, now.waiting, now.accepted, now.settled, now.answered) == (9, 2, 2, 5, 5)
     figures = (now.waiting, now.accepted, now.deferred, now.bounced, now.failed, now.skipped, now.unknown)
     assert sum(figures) == now.planned
+    assert now.delivered == 1, "one of the accepted ones"
     filtered = [
         len(session.execute(recipients.recipients(session, campaign, chosen=chosen)).all())
         for chosen in recipients.FILTERS
+        if chosen != "delivered"
     ]
     assert filtered == list(figures)
+    delivered = session.execute(recipients.recipients(session, campaign, chosen="delivered")).all()
+    assert [row.Delivery.status for row in delivered] == ["delivered"]
 
 
 def test_campaign_without_ledger_counts_zeros(session, campaign):

@@ -245,7 +245,7 @@ def test_killed_worker_leaves_unknowns_that_are_settled_by_message_id(
             ask=lambda _session, _campaign, _relay, wanted: {mid: known[mid] for mid in wanted if mid in known},
             grace_seconds=0,
         )
-        assert settled == {"found": 7, "not_found": 13}
+        assert settled == {"found": 7, "not_found": 13, "left": 0}
         assert statuses(session) == counted(session) == {"accepted": 7, "deferred": 13, "planned": 40}
         for batch_id in batches.ring_due(session, window=16, ring_again_seconds=0):
             sending.send_batch(session, real, batch_id)

@@ -8,9 +8,9 @@ import pytest
 from app.flow import composing, practice, recipients
 from app.flow.recipients import Moment, in_order
 from app.mail.tokens import make_token, message_id
-from app.models import Attempt, CampaignStatus, Event, EventKind, PracticeMessage
+from app.models import Attempt, CampaignStatus, Event, EventKind, Panel, PracticeMessage, RelayOutcome
 from app.models.partitions import ensure_partitions
-from tests import ledger
+from tests import factories, ledger
 from tests.web.test_campaigns import BASE, domain, draft, manager, no_csrf, people
 
 __all__ = ["domain", "draft", "manager", "no_csrf", "people"]
@@ -151,3 +151,32 @@ def test_report_says_from_whom_to_whom_and_when(session, manager, draft):
     draft.finished_at = None
     session.commit()
     assert "Todavía no termina" in manager.get(f"{BASE}/{draft.id}/report").text
+
+
+def test_what_the_relay_did_afterwards_is_told_with_host_ip_delay_and_reply(session, manager, draft):
+    deliveries = ledger.freeze(session, draft, ["delivered", "bounced"], attempts=1, last_attempt_at=AT, reply_code=250)
+    relay = factories.relay(session, session.get_one(Panel, draft.panel_id), 25873)
+    ip = factories.egress_ip(session, factories.egress_pool(session, relay), "192.0.2.44")
+    lines = [
+        (deliveries[0], "queued", 1, ""),
+        (deliveries[0], "deferred", 2, "451 4.7.1 greylisted <b>"),
+        (deliveries[0], "sent", 3, "250 2.0.0 taken"),
+        (deliveries[1], "bounced", 2, "550 5.1.1 nobody"),
+    ]
+    for delivery, status, second, reply in lines:
+        session.add(
+            RelayOutcome(
+                frozen_on=delivery.frozen_on, campaign_id=delivery.campaign_id, seq=delivery.seq, status=status,
+                at=AT + timedelta(seconds=second), queue_id="4dDcHs3Vqlz9tGx", reply=reply, delay_ms=1250,
+                remote_host="mx.example.pe", remote_address="192.0.2.7", egress_ip_id=ip.id,
+            )
+        )  # fmt: skip
+    session.commit()
+    page = manager.get(f"{BASE}/{draft.id}/recipients/1").text
+    order = told(page, "Aceptado", "lo aplazó", "451 4.7.1 greylisted &lt;b&gt;", "lo recibió", "250 2.0.0 taken")
+    assert order == sorted(order)
+    assert page.count("mx.example.pe [192.0.2.7]") == 2, "that it was queued is no news"
+    assert "Salió por 192.0.2.44" in page and "1.25 s" in page
+    refused = manager.get(f"{BASE}/{draft.id}/recipients/2").text
+    told(refused, "Aceptado", "lo rechazó", "550 5.1.1 nobody")
+    assert "1 entregado al servidor" in manager.get(f"{BASE}/{draft.id}/live").text

@@ -51,6 +51,16 @@ def figure_names() -> dict[str, str]:
     }
 
 
+def relay_moment(sighting: str) -> str:
+    """What the relay's log told of one try."""
+    return {
+        "sent": _("El servidor del destinatario lo recibió"),
+        "deferred": _("El servidor del destinatario lo aplazó; el servidor de envío reintenta solo"),
+        "bounced": _("El servidor del destinatario lo rechazó"),
+        "expired": _("El servidor de envío dejó de intentarlo"),
+    }[sighting]
+
+
 def reaction_names() -> dict[str, str]:
     return {"opened": _("Abrieron"), "clicked": _("Hicieron clic"), "left": _("Se dieron de baja")}
 

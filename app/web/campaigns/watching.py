@@ -98,7 +98,7 @@ def people(campaign_id: int) -> str | Response:
         "campaigns/recipients.html",
         campaign=campaign,
         page=page,
-        choices={**figure_names(), **reaction_names()},
+        choices={**figure_names(), "delivered": delivery_name("delivered"), **reaction_names()},
         is_filtered=bool(chosen or query),
     )
 

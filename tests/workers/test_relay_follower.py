@@ -1,0 +1,335 @@
+"""The follower's parts, attacked: files that are rotated, cut and replaced; queue ids used again; kills; floods; a full queue."""
+
+import os
+import random
+import sqlite3
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from app.mail.postfix_log import Expired, Named, Queued, Removed, Tried
+from app.mail.relay_report import MAX_SIGHTINGS, Bundle, Seen, Sighting
+from workers.relay import joining, tail
+from workers.relay.follow import Follower, bundles
+from workers.relay.joining import Joiner, Open
+from workers.relay.memory import Memory
+from workers.relay.tail import LogTail
+
+AT = datetime(2026, 11, 21, 20, 3, 1, tzinfo=UTC)
+TOKEN, OTHER = "a" * 32, "b" * 32
+QUEUE_ID = "4dDcHs3Vqlz9tGx"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "postfix.log"
+
+
+def drain(reader: LogTail, *, turns: int = 30) -> list[str]:
+    return [line for _ in range(turns) for line in reader.read().lines]
+
+
+def write(path: Path, *lines: str) -> None:
+    with path.open("a") as file:
+        file.write("".join(f"{line}\n" for line in lines))
+
+
+@pytest.fixture(autouse=True)
+def no_linger(monkeypatch):
+    monkeypatch.setattr(tail, "LINGER_SECONDS", 0.0)
+
+
+def test_line_that_is_being_written_waits_for_its_end(log):
+    log.write_text("one\ntw")
+    reader = LogTail(log, None)
+    portion = reader.read()
+    assert (portion.lines, portion.at_end) == (["one"], False), "the end is not reached before the line is whole"
+    write(log, "o", "three")
+    assert drain(reader) == ["two", "three"]
+    assert reader.read().at_end
+
+
+def test_first_reading_is_no_complete_one(log):
+    write(log, "one")
+    reader = LogTail(log, None)
+    assert reader.read().has_gap and not reader.read().has_gap
+
+
+def test_log_that_is_not_there_yet_is_waited_for(log):
+    reader = LogTail(log, None)
+    portion = reader.read()
+    assert (portion.lines, portion.place, portion.at_end) == ([], None, False)
+    write(log, "one")
+    assert drain(reader) == ["one"]
+
+
+def test_renamed_log_is_read_to_its_end_though_its_writer_is_late(log, monkeypatch):
+    monkeypatch.setattr(tail, "LINGER_SECONDS", 5.0)
+    seconds = [0.0]
+    write(log, "one")
+    reader = LogTail(log, None, clock=lambda: seconds[0])
+    assert drain(reader) == ["one"]
+    old = log.rename(log.with_name("postfix.log.1"))
+    assert drain(reader) == [] and not reader.read().at_end
+    write(log, "three")
+    assert drain(reader) == []
+    write(old, "two")
+    seconds[0] = 4.0
+    assert drain(reader) == ["two"]
+    seconds[0] = 10.0
+    assert drain(reader) == ["three"]
+
+
+def test_several_rotations_while_nobody_read_are_gone_through_in_order(log):
+    write(log, "one", "two")
+    place = LogTail(log, None).read().place
+    write(log, "three")
+    for number, lines in ((3, ("four",)), (2, ("five", "six")), (1, ("seven",))):
+        target = log.with_name(f"postfix.log.{number}")
+        log.rename(target)
+        os.utime(target, (1000 - number, 1000 - number))
+        write(log, *lines)
+    log.with_name("postfix.log.4.gz").write_bytes(b"packed")
+    reader = LogTail(log, place)
+    assert drain(reader) == ["three", "four", "five", "six", "seven"]
+
+
+def test_cut_log_is_found_again_in_its_copy(log):
+    write(log, "one", "two")
+    reader = LogTail(log, None)
+    assert drain(reader) == ["one", "two"]
+    write(log, "three")
+    log.with_name("postfix.log.1").write_bytes(log.read_bytes())
+    log.write_bytes(b"")
+    write(log, "four: longer than everything before it")
+    assert drain(reader) == ["three", "four: longer than everything before it"]
+
+
+@pytest.mark.parametrize("new", ["", "x\n", "a whole other log, longer than the first\n"])
+def test_log_that_is_gone_without_a_copy_is_a_gap(log, new):
+    write(log, "one", "two")
+    reader = LogTail(log, None)
+    drain(reader)
+    log.write_text(new)
+    portions = [reader.read() for _ in range(3)]
+    assert any(portion.has_gap for portion in portions)
+    assert [line for portion in portions for line in portion.lines] == new.splitlines()
+
+
+def test_inode_that_was_given_to_another_file_is_not_taken_for_the_old_one(log):
+    write(log, "one", "two")
+    place = LogTail(log, None).read().place
+    with log.open("r+") as file:  # The same inode, longer than before, and another log.
+        file.write("another first line\nsecond\n")
+    portion = LogTail(log, place).read()
+    assert portion.has_gap and portion.lines == ["another first line", "second"]
+
+
+def test_backup_beside_the_log_is_not_read_twice(log):
+    write(log, "one", "two")
+    place = LogTail(log, None).read().place
+    log.with_name("postfix.log.backup").write_bytes(log.read_bytes())
+    write(log, "three")
+    assert drain(LogTail(log, place)) == ["three"]
+
+
+def test_endless_line_and_bytes_that_are_no_text_don_t_stop_the_reading(log):
+    log.write_bytes(b"one\n" + b"x" * 3 * tail.CHUNK_BYTES + b"\n\xff\xfe\0\ntwo\n")
+    assert drain(LogTail(log, None)) == ["one", "\ufffd\ufffd\0", "two"]
+
+
+def test_rotated_log_without_a_last_newline_is_left_behind(log):
+    log.write_text("one\nhalf a li")
+    reader = LogTail(log, None)
+    drain(reader)
+    log.rename(log.with_name("postfix.log.1"))
+    write(log, "two")
+    assert drain(reader) == ["two"]
+
+
+# Joining.
+
+
+def sender(token: str) -> str:
+    return f"b-{token}@rebotes.example.gob.pe"
+
+
+def tried(queue_id: str = QUEUE_ID, status: str = "sent") -> Tried:
+    return Tried(AT, queue_id, "p@example.pe", status, "mx", "192.0.2.7", 25, 1, (0, 0, 0, 1), "2.0.0", "250 ok", 7)
+
+
+def life(token: str, queue_id: str = QUEUE_ID) -> list:
+    return [
+        Named(AT, queue_id, f"<{token}@example.gob.pe>"), Queued(AT, queue_id, sender(token), 1, 1), tried(queue_id),
+        Removed(AT, queue_id),
+    ]  # fmt: skip
+
+
+def told(seen: list[Seen]) -> list[tuple[str, str]]:
+    return [(one.sighting.value, one.token) for one in seen]
+
+
+def test_one_message_s_lines_become_one_sighting_and_leave_nothing_behind():
+    joiner = Joiner()
+    assert told(joiner.join(life(TOKEN))) == [("sent", TOKEN)]
+    assert joiner.settle() == {QUEUE_ID: None} and not joiner.open
+
+
+def test_queue_id_that_is_used_again_means_the_second_message():
+    joiner = Joiner()
+    seen = joiner.join([*life(TOKEN)[:3], *life(OTHER)])
+    assert told(seen) == [("sent", TOKEN), ("sent", OTHER)]
+    assert joiner.join([tried()]) == []
+
+
+def test_sender_and_message_id_that_disagree_are_nobody_s():
+    lines = [Named(AT, QUEUE_ID, f"<{OTHER}@example.gob.pe>"), *life(TOKEN)[1:]]
+    assert told(Joiner().join(lines)) == [("named", OTHER)]
+
+
+@pytest.mark.parametrize("address", ["", "rosa@example.pe", "b-short@example.pe", f"B-{TOKEN}"])
+def test_mail_of_others_says_nothing(address):
+    lines = [Queued(AT, QUEUE_ID, address, 1, 1), tried(), Expired(AT, QUEUE_ID)]
+    assert Joiner().join(lines) == []
+
+
+def test_retry_teaches_a_follower_that_forgot():
+    assert told(Joiner().join([tried(), *life(TOKEN)[1:]])) == [("sent", TOKEN)]
+
+
+def test_that_it_was_named_is_told_while_nothing_else_is_known():
+    joiner = Joiner()
+    assert told(joiner.join(life(TOKEN)[:1])) == [("named", TOKEN)]
+    assert told(joiner.join(life(TOKEN)[1:2])) == [("queued", TOKEN)]
+
+
+def test_flood_of_queue_ids_does_not_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(joining, "MAX_OPEN", 100)
+    joiner = Joiner()
+    for number in range(2_000):
+        joiner.join([Queued(AT, f"{number:010X}", sender(TOKEN), 1, 1)])
+    assert len(joiner.open) == 100 and len([one for one in joiner.settle().values() if one]) == 100
+
+
+# Memory and process.
+
+
+def test_place_and_open_queue_ids_are_kept_together(tmp_path, log):
+    write(log, "one")
+    place = LogTail(log, None).read().place
+    memory = Memory(tmp_path / "m.sqlite")
+    memory.keep(place, {"A": Open(TOKEN, TOKEN), "B": Open(OTHER, "")})
+    memory.keep(place, {"A": None})
+    memory.close()
+    again = Memory(tmp_path / "m.sqlite")
+    assert (again.place(), again.open()) == (place, {"B": Open(OTHER, "")})
+
+
+def test_second_follower_with_the_same_state_is_refused(tmp_path):
+    first = Memory(tmp_path / "m.sqlite")
+    first.keep(None, {"A": Open()})
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        Memory(tmp_path / "m.sqlite")
+
+
+def test_flood_of_sightings_goes_in_bounded_bundles_and_only_the_last_says_how_far():
+    seen = [Seen(Sighting.SENT, TOKEN, QUEUE_ID, AT)] * (2 * MAX_SIGHTINGS + 1)
+    parts = list(bundles(seen, AT, has_gap=False))
+    assert [len(part.seen) for part in parts] == [MAX_SIGHTINGS, MAX_SIGHTINGS, 1]
+    assert [part.read_until for part in parts] == [None, None, AT]
+
+
+class Killed(BaseException):
+    """As by SIGKILL: nothing that follows is done."""
+
+
+class Platform:
+    """Keeps what it is handed, each once; the follower dies before or after a hand-over as the dice fall."""
+
+    def __init__(self, dice: random.Random, chance: float) -> None:
+        self.dice, self.chance = dice, chance
+        self.kept: set[Seen] = set()
+        self.handed = Counter[Seen]()
+        self.moment = AT
+
+    def clock(self) -> datetime:
+        self.moment += timedelta(seconds=1)
+        return self.moment
+
+    def hand(self, bundle: Bundle) -> None:
+        if self.dice.random() < self.chance:
+            raise Killed
+        self.kept.update(bundle.seen)
+        self.handed.update(bundle.seen)
+        if self.dice.random() < self.chance:
+            raise Killed
+
+
+def line(said: str) -> str:
+    return f"2026-11-21T20:03:01+00:00 relay postfix/{said}"
+
+
+def test_follower_that_dies_at_any_point_between_loses_nothing(tmp_path, log, monkeypatch):
+    monkeypatch.setattr(tail, "CHUNK_BYTES", 600)
+    dice = random.Random(7)
+    platform = Platform(dice, 0.3)
+    write(log, line("master[1]: daemon started"))
+    memory = Memory(tmp_path / "m.sqlite")
+    memory.keep(LogTail(log, None).read().place, {})
+    memory.close()
+    expected = set()
+    for number in range(200):
+        token, queue_id = f"{number:032d}".translate(str.maketrans("0123456789", "abcdefghij")), f"{number:010X}"
+        write(
+            log,
+            line(f"cleanup[1]: {queue_id}: message-id=<{token}@example.gob.pe>"),
+            line(f"qmgr[1]: {queue_id}: from=<{sender(token)}>, size=1, nrcpt=1 (queue active)"),
+            line(
+                f"smtp-7/smtp[1]: {queue_id}: to=<p@example.pe>, relay=mx[192.0.2.7]:25, delay=1, delays=0/0/0/1, "
+                "dsn=2.0.0, status=sent (250 ok)"
+            ),
+            line(f"qmgr[1]: {queue_id}: removed"),
+        )
+        expected.add((token, "sent"))
+        if number % 60 == 59:
+            log.rename(log.with_name(f"postfix.log.{9 - number // 60}"))
+    write(log, line("anvil[1]: statistics"))
+    deaths = 0
+    for _ in range(2_000):
+        memory = Memory(tmp_path / "m.sqlite")
+        try:
+            follower = Follower(log, memory, platform)
+            for _ in range(dice.randint(1, 20)):
+                follower.turn()
+        except Killed:
+            deaths += 1
+        finally:
+            memory.close()
+        if {(one.token, one.sighting.value) for one in platform.kept} >= expected:
+            break
+    final = {(one.token, one.sighting.value) for one in platform.kept if one.sighting is Sighting.SENT}
+    assert final == expected and deaths > 10
+    assert max(platform.handed.values()) > 1, "some came twice, as they may"
+
+
+def test_how_far_it_read_is_said_only_once_the_relay_wrote_on(tmp_path, log):
+    heard: list[Bundle] = []
+
+    class Listener(Platform):
+        def hand(self, bundle: Bundle) -> None:
+            heard.append(bundle)
+
+    platform = Listener(random.Random(1), 0)
+    write(log, line("anvil[1]: statistics"))
+    follower = Follower(log, Memory(tmp_path / "m.sqlite"), platform)
+    for _ in range(30):
+        follower.turn()
+    assert {bundle.read_until for bundle in heard} == {None}, "a log that nobody writes to proves nothing"
+    write(log, "not a line of Postfix")
+    follower.turn()
+    last_look = platform.moment
+    write(log, line("anvil[1]: statistics"))
+    follower.turn()
+    assert heard[-1].read_until == last_look

@@ -1,0 +1,223 @@
+"""A log file's lines, each once, whatever rotation does to the file.
+
+A place is known by the file's inode, the offset, and a fingerprint of the file's first line: an inode may be given to another
+file, and a file that was cut to nothing keeps its inode. Rotation by rename and by copy (copytruncate) both leave a file with
+the same first line beside the log; from there reading goes on, file by file, up to the live one. Only where no such file is
+found (it was deleted or compressed meanwhile) lines may be missing, and ``Portion.has_gap`` says so.
+"""
+
+import hashlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+
+CHUNK_BYTES = 256 * 1024
+MAX_FIRST_LINE_BYTES = 4096
+LINGER_SECONDS = 5.0
+"""How long a log that was renamed is still read: its writer goes on with it until it is told."""
+PACKED = (".gz", ".xz", ".bz2", ".zst")
+
+
+@dataclass(frozen=True)
+class Place:
+    inode: int
+    offset: int
+    first_line: str
+    """Its fingerprint; empty while there is none."""
+
+
+@dataclass(frozen=True)
+class Portion:
+    lines: list[str]
+    place: Place | None
+    """Where to go on behind these lines; None while there is no file."""
+    at_end: bool
+    """Whether the live log has nothing more at this moment."""
+    has_gap: bool
+
+
+class Left(Enum):
+    """What stands in a file behind the lines that were taken."""
+
+    MORE = auto()
+    A_BEGINNING = auto()  # Of a line that is being written; in a rotated file it never ends.
+    NOTHING = auto()
+
+
+class _File:
+    """One open file of the log."""
+
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.inode = os.fstat(self._fd).st_ino
+        self.offset = offset
+        self.first_line = self.fingerprint()
+
+    def fingerprint(self) -> str:
+        line, newline, _rest = os.pread(self._fd, MAX_FIRST_LINE_BYTES, 0).partition(b"\n")
+        is_whole = newline or len(line) == MAX_FIRST_LINE_BYTES
+        return hashlib.sha256(line).hexdigest()[:32] if is_whole else ""
+
+    def was_cut(self) -> bool:
+        """Whether this is no longer what was read so far."""
+        self.first_line = self.first_line or self.fingerprint()
+        return self.size() < self.offset or self.fingerprint() != self.first_line
+
+    def size(self) -> int:
+        return os.fstat(self._fd).st_size
+
+    def read(self) -> bytes:
+        return os.pread(self._fd, CHUNK_BYTES, self.offset)
+
+    def place(self) -> Place:
+        self.first_line = self.first_line or self.fingerprint()
+        return Place(self.inode, self.offset, self.first_line)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class LogTail:
+    """Parameters:
+    path: the live log; its rotated copies lie beside it as ``NAME.*`` or ``NAME-*``.
+    place: where to go on; None begins at the live log's start.
+    """
+
+    def __init__(self, path: Path, place: Place | None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._clock = clock
+        self._start = place
+        self._current: _File | None = None
+        self._next: deque[Path] = deque()
+        """Rotated files that come before the live one, the oldest first."""
+        self._skips_line = False
+        self._renamed_at: float | None = None
+
+    def read(self) -> Portion:
+        """What comes next, at most ``CHUNK_BYTES`` of it; only whole lines."""
+        has_gap = False
+        if self._current is None:
+            has_gap = self._open()
+        elif self._current.was_cut():
+            has_gap = self._find_again(self._current.place())
+        if self._current is None:
+            return Portion([], None, at_end=False, has_gap=has_gap)
+        lines, left = self._take(self._current)
+        if left is Left.MORE:
+            return Portion(lines, self._current.place(), at_end=False, has_gap=has_gap)
+        is_live = self._is_live(self._current)
+        if lines:
+            self._renamed_at = None
+        elif not is_live:
+            self._go_on()
+        at_end = is_live and left is Left.NOTHING
+        return Portion(lines, self._current.place(), at_end=at_end, has_gap=has_gap)
+
+    def close(self) -> None:
+        if self._current is not None:
+            self._current.close()
+            self._current = None
+
+    def _take(self, file: _File) -> tuple[list[str], Left]:
+        """Whole lines, and what is left behind them."""
+        raw = file.read()
+        whole, newline, rest = raw.rpartition(b"\n")
+        if not newline:
+            # A line without an end is none; the rest of it is passed over as well.
+            if len(raw) == CHUNK_BYTES:
+                file.offset += len(raw)
+                self._skips_line = True
+                return [], Left.MORE
+            return [], Left.A_BEGINNING if raw else Left.NOTHING
+        file.offset += len(whole) + 1
+        lines = whole.decode("utf-8", "replace").split("\n")
+        if self._skips_line:
+            lines, self._skips_line = lines[1:], False
+        if len(raw) == CHUNK_BYTES:
+            return lines, Left.MORE
+        return lines, Left.A_BEGINNING if rest else Left.NOTHING
+
+    def _is_live(self, file: _File) -> bool:
+        try:
+            return self._path.stat().st_ino == file.inode
+        except FileNotFoundError:
+            return False
+
+    # Opening and changing files.
+
+    def _open(self) -> bool:
+        start, self._start = self._start, None
+        if start is None:
+            self._begin(self._path)
+            return self._current is not None
+        has_gap = self._find_again(start)
+        if self._current is None:
+            self._start = start  # Not even the live log is there: look again.
+        return has_gap
+
+    def _find_again(self, place: Place) -> bool:
+        """Go on where ``place`` is now. Returns whether lines may be missing."""
+        self.close()
+        self._renamed_at = None
+        self._next.clear()
+        if _holds(self._path, place):  # First, since someone may have made a copy of it.
+            self._begin(self._path, place.offset)
+            return False
+        files = self._rotated()
+        for index, path in enumerate(files):
+            if _holds(path, place):
+                self._next = deque([*files[index + 1 :], self._path])
+                self._begin(path, place.offset)
+                return False
+        self._begin(self._path)
+        return True
+
+    def _rotated(self) -> list[Path]:
+        """Rotated files that can be read, the oldest first."""
+        beside = [*self._path.parent.glob(f"{self._path.name}.*"), *self._path.parent.glob(f"{self._path.name}-*")]
+        found = [path for path in beside if path.is_file() and path.suffix not in PACKED]
+        return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+
+    def _begin(self, path: Path, offset: int = 0) -> None:
+        try:
+            self._current = _File(path, offset)
+        except FileNotFoundError:
+            self._current = None
+
+    def _go_on(self) -> None:
+        """A rotated file was read to its end: the next one, or the live log once nobody writes to this one any more."""
+        if self._next:
+            self._change_to(self._next.popleft())
+            return
+        if not self._path.exists():
+            return
+        now = self._clock()
+        if self._renamed_at is None:
+            self._renamed_at = now
+        if now - self._renamed_at >= LINGER_SECONDS:
+            self._change_to(self._path)
+
+    def _change_to(self, path: Path) -> None:
+        old, self._renamed_at, self._skips_line = self._current, None, False
+        self._begin(path)
+        if self._current is None:
+            self._current = old
+        elif old is not None:
+            old.close()
+
+
+def _holds(path: Path, place: Place) -> bool:
+    """Whether this is the file in which the place lies."""
+    try:
+        file = _File(path)
+    except OSError:
+        return False
+    try:
+        is_same = file.first_line == place.first_line if place.first_line else file.inode == place.inode
+        return is_same and file.size() >= place.offset
+    finally:
+        file.close()
