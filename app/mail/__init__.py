@@ -25,7 +25,8 @@ How one campaign becomes messages, in order:
 12. ``bounces``           what a mail that came back says of each recipient (its parts: ``bouncing``)
 
 Beside it, for the relay: ``egress_header``, by which it is told the IP. For the practice relay: ``practice_rules`` (which
-answer an address asks for) and ``captured`` (what a message that came over the wire says of itself). For the pace:
+answer an address asks for) and ``captured`` (what a message that came over the wire says of itself). What waits in the
+relay: ``postfix_queue``. For the pace:
 ``mailbox_providers`` (who runs a domain's mail, by its MX, and what one IP may do there).
 
 ``benchmark`` measures 5 to 9: ``python -m app.mail.benchmark``.
