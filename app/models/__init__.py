@@ -58,6 +58,16 @@ from app.models.imports import IMPORT_TRANSITIONS, Import, ImportRow, ImportStat
 from app.models.panel import Panel, PanelMode, Relay, RelaySecurity
 from app.models.practice import PracticeMessage
 from app.models.provider import HoldKind, MailDomain, ProviderHold, ProviderLimits
+from app.models.relay_queue import (
+    QUEUE_COMMAND_TRANSITIONS,
+    QueueAction,
+    QueueCommand,
+    QueueCommandMail,
+    QueueCommandStatus,
+    QueueOutcome,
+    RelayQueue,
+    RelayQueueMail,
+)
 from app.models.user import ROLE_ORDER, Membership, Role, User
 
 __all__ = [
@@ -69,6 +79,7 @@ __all__ = [
     "FINAL_STATUSES",
     "IMPORT_TRANSITIONS",
     "PROOF_TRANSITIONS",
+    "QUEUE_COMMAND_TRANSITIONS",
     "ROLE_ORDER",
     "SUBSCRIPTION_TRANSITIONS",
     "Attempt",
@@ -111,7 +122,14 @@ __all__ = [
     "ProofStatus",
     "ProviderHold",
     "ProviderLimits",
+    "QueueAction",
+    "QueueCommand",
+    "QueueCommandMail",
+    "QueueCommandStatus",
+    "QueueOutcome",
     "Relay",
+    "RelayQueue",
+    "RelayQueueMail",
     "RelaySecurity",
     "RemovedField",
     "Role",

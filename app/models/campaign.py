@@ -4,6 +4,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Index, Integer, String, Table, func
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Base, Model
@@ -69,6 +70,8 @@ class Campaign(Model):
     )
     rate_per_hour: Mapped[int | None]
     """Upper limit of this campaign; none when empty."""
+    follow_up_of_id: Mapped[int | None] = mapped_column(ForeignKey("campaign.id"))
+    """Its audience is nobody but those whom that campaign provably did not reach (see ``app.flow.following_up``)."""
     relay_failures: Mapped[int] = mapped_column(default=0, server_default="0")
     """Consecutive relay failures; any answer of the relay sets it back to 0."""
 
@@ -96,6 +99,13 @@ class Campaign(Model):
     __table_args__ = (
         Index("ix_campaign_panel_id_id", "panel_id", "id"),
         Index("ix_campaign_status_scheduled_at", "status", "scheduled_at"),
+        # Two follow-ups of one campaign at once would reach the same people.
+        Index(
+            "ix_campaign_follow_up_of_id",
+            "follow_up_of_id",
+            unique=True,
+            postgresql_where=sql("status <> 'cancelled'"),
+        ),
         CheckConstraint("rate_per_hour > 0", name="rate_per_hour"),
     )
 
