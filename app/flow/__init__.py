@@ -20,6 +20,7 @@
     hits         an open or a click on its way: hit_stream (Redis), hit_spool (a file, while Redis is away)
     events       hits become events and engagement, in bulk, each once
     leaving      unsubscribing from a mail's link or header, and taking it back
+    relay_queue  what lies in a relay's own queue, and orders to its agent (a package with a map of its own)
     egress       from which IP of the relay mail leaves: pools, states, choice (a package with a map of its own)
     reports      what happened, for people: counts, rate (made of sampling), time left; recipients: one by one
     slices       rows for files that people download

@@ -1,5 +1,6 @@
 """What pages show of a relay's queue. Everything is of the last snapshot; ``state`` says how old that is."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -158,6 +159,12 @@ def _ages(session: AnySession, where: ColumnElement[bool]) -> list[int]:
         session.execute(select(bucket, func.count()).where(where).group_by(bucket)).tuples().all()
     )
     return [found.get(number, 0) for number in range(len(AGES_SECONDS) + 1)]
+
+
+def addresses(session: AnySession, ip_ids: Iterable[int | None]) -> dict[int, str]:
+    """What the IPs of some mails are called."""
+    wanted = [one for one in ip_ids if one is not None]
+    return dict(session.execute(select(EgressIp.id, EgressIp.address).where(EgressIp.id.in_(wanted))).tuples().all())
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from app.current import current_settings
 from app.extensions import db
 from app.flow import campaigns, recipients, reconciling, reports
+from app.flow.relay_queue import figures as queue_figures
 from app.models import Campaign, Delivery, SkipReason
 from app.web.campaigns import blueprint
 from app.web.campaigns.causes import reply_words
@@ -47,6 +48,7 @@ def live_facts(campaign: Campaign) -> dict[str, Any]:
         "points": reports.progress(db.session, campaign.id),
         "reactions": reports.reactions(db.session, campaign),
         "unconfirmed": unconfirmed(campaign, current),
+        "in_relay": queue_figures.of_campaign(db.session, campaign.panel_id, campaign.id),
         "now": datetime.now(UTC),
     }
 
