@@ -23,6 +23,7 @@
     relay_queue  what lies in a relay's own queue, and orders to its agent (a package with a map of its own)
     egress       from which IP of the relay mail leaves: pools, states, choice (a package with a map of its own)
     reports      what happened, for people: counts, rate (made of sampling), time left; recipients: one by one
+    certificate  every planned recipient with what became of it, at one moment, signed
     slices       rows for files that people download
     formulas     cells of those files that a spreadsheet would run, defused
     monitoring   what a panel does at this moment: today's figures, alarms
