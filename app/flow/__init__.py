@@ -8,6 +8,7 @@
     campaign_content  what a campaign says and to whom; everything that can be wrong with it, field by field
     review       the checklist before sending: who gets it, what is missing; previews: how it looks to one real contact
     composing    content, links, keys and addresses compiled once, to write any recipient's message
+    following_up only to those whom a campaign provably did not reach (not_reached: the rule, as SQL)
     cancelling   what a cancelled campaign leaves in the ledger is skipped
     audience     the lists of a campaign become deliveries, once (set-based, in resumable slices) and batches over them
     mail_domains whose mailboxes the recipients' domains are, by their MX: looked up before freezing, refreshed afterwards
