@@ -1,5 +1,7 @@
 """The relay's queue as an administrator uses it in a browser, on a phone and on a desk; every page passed is looked at."""
 
+# ruff: noqa: F401, F811  # the fixtures of the flow's tests, imported and asked for
+
 import pytest
 
 from app.flow.relay_queue import commands
@@ -7,7 +9,7 @@ from app.models import CampaignStatus, QueueOutcome
 from tests import factories, ledger
 from tests.e2e.test_every_page import enter
 from tests.e2e.watch import Watch
-from tests.flow.relay_queue.conftest import campaign, ip, queued, relay, sender_of, tell  # noqa: F401  # fixtures
+from tests.flow.relay_queue.conftest import campaign, ip, queued, relay, sender_of, tell
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
@@ -15,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 @pytest.mark.parametrize("width", [360, 1280])
 def test_queue_is_filtered_held_and_reported(
     app, client, session, admin, site, browser, width, relay, campaign, queued, tell
-):  # noqa: F811
+):
     context = browser.new_context(base_url=site, viewport={"width": width, "height": 800}, locale="es-PE")
     enter(context, site, client, admin)
     page, watch = context.new_page(), Watch(context, site)

@@ -1,5 +1,7 @@
 """The page of a relay's queue: figures, filters, exact counts before anything is done; and the panel's own figure."""
 
+# ruff: noqa: F401, F811  # the fixtures of the flow's tests, imported and asked for
+
 import re
 
 import pytest
@@ -8,7 +10,7 @@ from sqlalchemy import text
 from app.flow.relay_queue import commands
 from app.models import QueueOutcome
 from tests.fixtures.app import log_in
-from tests.flow.relay_queue.conftest import campaign, ip, queued, relay, sender_of, tell  # noqa: F401  # fixtures
+from tests.flow.relay_queue.conftest import campaign, ip, queued, relay, sender_of, tell
 from tests.pages import submit
 from tests.web.pages import text_of
 
@@ -19,12 +21,12 @@ def person(client, admin):
 
 
 @pytest.fixture
-def home(relay):  # noqa: F811
+def home(relay):
     return f"/relays/{relay.id}/queue"
 
 
 @pytest.fixture
-def full(tell, queued, campaign):  # noqa: F811
+def full(tell, queued, campaign):
     tell(
         queued(campaign, 1, queue="active"),
         queued(campaign, 2),
@@ -45,12 +47,12 @@ def test_relay_without_agent_says_how_to_start_one(person, home):
     assert "Nadie ha contado todavía" in shown and "workers.relay.queue_agent" in shown
 
 
-def test_empty_queue_is_good_news(person, home, tell):  # noqa: F811
+def test_empty_queue_is_good_news(person, home, tell):
     tell()
     assert "La cola está vacía" in read(person, home)
 
 
-def test_page_shows_figures_and_every_mail(person, home, full, campaign):  # noqa: F811
+def test_page_shows_figures_and_every_mail(person, home, full, campaign):
     shown = read(person, home)
     for words in ("192.0.2.9", "Feria de empleo", "Correo ajeno a las campañas", "persona3@example.pe", "en vivo"):
         assert words in shown, words
@@ -78,7 +80,7 @@ def test_silent_agent_shows(person, home, full, session):
     assert "Estas cifras son viejas" in shown and "hace 5 minutos" in shown
 
 
-def test_deleting_asks_with_the_exact_count_and_shows_what_came_of_it(person, home, full, session, relay, admin):  # noqa: F811
+def test_deleting_asks_with_the_exact_count_and_shows_what_came_of_it(person, home, full, session, relay, admin):
     answer = submit(person, f"{home}/propose", {"action": "delete", "all": "1"}, follow_redirects=True)
     assert "Borrar 4 correos" in text_of(answer) and "quedan como fallidos" in text_of(answer)
     assert commands.next_order(session, relay.id) is None, "nothing is ordered before it is confirmed"
@@ -117,7 +119,7 @@ def test_confirming_twice_orders_once(person, home, full):
     assert "ya se había dado" in text_of(again)
 
 
-def test_command_of_another_relay_is_404(person, home, full, session, relay):  # noqa: F811
+def test_command_of_another_relay_is_404(person, home, full, session, relay):
     command = commands.propose(session, relay.id, commands.QueueAction.HOLD, queue_ids=["QUEUE0002"])
     assert person.get(f"/relays/{relay.id + 1}/queue/commands/{command.id}").status_code == 404
 
@@ -128,13 +130,13 @@ def test_only_administrators_see_the_queue(client, alice, home, full):
         assert client.get(path).status_code == 404
 
 
-def test_panel_sees_how_many_of_its_campaign_lie_in_the_relay(client, bob, full, campaign, panel):  # noqa: F811
+def test_panel_sees_how_many_of_its_campaign_lie_in_the_relay(client, bob, full, campaign, panel):
     log_in(client, bob)
     shown = read(client, f"/p/{panel.slug}/campaigns/{campaign.id}")
     assert "4 están todavía en la cola del relay" in shown
 
 
-def test_script_in_a_reason_is_text(person, home, tell, queued, campaign):  # noqa: F811
+def test_script_in_a_reason_is_text(person, home, tell, queued, campaign):
     bad = "<script>alert(1)</script>"
     tell(queued(campaign, 1, sender=bad, recipients=[{"address": bad, "delay_reason": bad}]))
     assert bad not in person.get(home).text
