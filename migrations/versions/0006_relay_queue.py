@@ -1,7 +1,7 @@
 """the relay's queue, and campaigns that follow another one up
 
 Revision ID: 0006
-Revises: 0008
+Revises: 0011
 Create Date: 2026-11-21 20:10:00.000000
 
 """
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 # revision identifiers, used by Alembic.
 revision = '0006'
-down_revision = '0008'
+down_revision = '0011'
 branch_labels = None
 depends_on = None
 
