@@ -4,6 +4,7 @@ broker           the doorbell: Redis, the application context around each messag
 actors           what a message makes a worker do
 street           what this process brings along: settings, compiled campaigns, relays, rates, transports
 dispatcher       finds what is due and rings; one active, others stand by
+relay            what watches a relay: the agent of its queue
 smtp             the transport: pipelined submission to a relay
 practice_relay   an SMTP server that delivers to no one, as a process; ``practice`` is the server itself
 relay            what a real relay tells after it took a message: the log follower, and what may be asked

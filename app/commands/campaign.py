@@ -14,6 +14,7 @@ from flask.cli import AppGroup
 from flask_babel import gettext as _
 
 from app.commands.campaign_tables import report_text
+from app.commands.certificates import say_certified, say_verified
 from app.commands.terminal import find_panel, json_option, local_times, panel_option, refuse, say, table
 from app.current import current_settings
 from app.extensions import db
@@ -195,6 +196,25 @@ def report(campaign_id: int, as_json: bool) -> None:
     facts |= {"skipped_by_reason": reports.skipped_by_reason(db.session, campaign), **vars(reactions)}
     facts["links"] = [{"url": link.url, "clicks": link.clicks, "clickers": link.clickers} for link in links]
     _say_report(campaign, facts, as_json)
+
+
+@group.command()
+@click.argument("campaign_id", metavar="[ID]", type=int, required=False)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Make it, in this directory.")
+@click.option("--verify", "made", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Check one.")
+@click.option("--public-key", help="Of the installation that made it, base64; this one's where none is given.")
+@json_option
+@told
+def certificate(
+    campaign_id: int | None, out: Path | None, made: Path | None, public_key: str | None, as_json: bool
+) -> None:
+    """Every planned recipient, the sums and a signature; or check such a certificate."""
+    if (made is None) == (out is None) or (out is not None and campaign_id is None):
+        raise click.UsageError("either ID and --out DIR, or --verify DIR")
+    if made is not None:
+        say_verified(made, public_key, as_json)
+    elif out is not None and campaign_id is not None:
+        say_certified(_campaign(campaign_id).id, out, as_json)
 
 
 # Reading what was asked for.

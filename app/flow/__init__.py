@@ -8,6 +8,7 @@
     campaign_content  what a campaign says and to whom; everything that can be wrong with it, field by field
     review       the checklist before sending: who gets it, what is missing; previews: how it looks to one real contact
     composing    content, links, keys and addresses compiled once, to write any recipient's message
+    following_up only to those whom a campaign provably did not reach (not_reached: the rule, as SQL)
     cancelling   what a cancelled campaign leaves in the ledger is skipped
     audience     the lists of a campaign become deliveries, once (set-based, in resumable slices) and batches over them
     mail_domains whose mailboxes the recipients' domains are, by their MX: looked up before freezing, refreshed afterwards
@@ -23,8 +24,10 @@
     hits         an open or a click on its way: hit_stream (Redis), hit_spool (a file, while Redis is away)
     events       hits become events and engagement, in bulk, each once
     leaving      unsubscribing from a mail's link or header, and taking it back
+    relay_queue  what lies in a relay's own queue, and orders to its agent (a package with a map of its own)
     egress       from which IP of the relay mail leaves: pools, states, choice (a package with a map of its own)
     reports      what happened, for people: counts, rate (made of sampling), time left; recipients: one by one
+    certificate  every planned recipient with what became of it, at one moment, signed
     report_details  the parts of a report that take reading a whole ledger, made by a worker and kept
     slices       rows for files that people download
     formulas     cells of those files that a spreadsheet would run, defused

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from app.config import Settings
 from app.flow import bell, canary, mail_domains
 from app.flow.composing import CompositionProblem, compile_for, store_links
+from app.flow.not_reached import condition_for
 from app.flow.outcomes import pause_campaign
 from app.flow.sessions import AnySession
 from app.models import CAMPAIGN_TRANSITIONS, Campaign, CampaignStatus, PauseReason, coded, sources_of
@@ -131,7 +132,7 @@ def freeze_slice(
     campaign = session.execute(
         text(
             """
-            SELECT id, panel_id, frozen_on, audience_cursor, audience_size FROM campaign
+            SELECT id, panel_id, frozen_on, audience_cursor, audience_size, follow_up_of_id FROM campaign
             WHERE id = :id AND status = 'preparing' FOR UPDATE
             """
         ),
@@ -150,6 +151,7 @@ def freeze_slice(
         "slice": slice_contacts,
         "batch_size": batch_size,
         "lease": lease_seconds,
+        "origin": campaign.follow_up_of_id,
     }
     last = session.scalar(text(SLICE_END), facts)
     if last is None:
@@ -161,7 +163,7 @@ def freeze_slice(
         session.commit()
         return False
     facts["last"] = last
-    session.execute(text(LAY_OUT), facts)
+    session.execute(text(LAY_OUT.format(only=condition_for(campaign.follow_up_of_id))), facts)
     session.execute(text(ADVANCE), facts)
     session.commit()
     return True
@@ -193,6 +195,7 @@ LAY_OUT = """
         ) m
         JOIN contact c ON c.id = m.contact_id AND c.panel_id = :panel
         LEFT JOIN mail_domain p ON p.domain = c.domain
+        WHERE {only}
     ), spread AS (
         SELECT *, count(*) OVER (PARTITION BY provider) AS of_provider,
                (row_number() OVER (PARTITION BY provider, domain ORDER BY id) - 0.5)

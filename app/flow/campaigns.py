@@ -45,7 +45,7 @@ WRITABLE = frozenset({CampaignStatus.DRAFT, CampaignStatus.IN_REVIEW})
 
 class CampaignProblem(Problem):
     """``not_found``, ``not_a_draft``, ``changed_meanwhile``, ``wrong_status``; for a time ``past``, ``too_far``,
-    ``time_skipped``; and those of proofs (see ``previews``)."""
+    ``time_skipped``; those of proofs (see ``previews``) and of follow-ups (see ``following_up``)."""
 
 
 class ContentRefused(CampaignProblem):

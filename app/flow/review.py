@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from app.config import Settings
 from app.flow import domains
 from app.flow.campaign_content import TEMPLATE_PARTS, check_content, content_of
+from app.flow.not_reached import condition_for
 from app.flow.sessions import AnySession
 from app.flow.signing import Signing, signing_of, unpublished_selectors
 from app.mail.addresses import domain_of
@@ -91,7 +92,14 @@ class Review:
 def review(session: AnySession, settings: Settings, campaign: Campaign) -> Review:
     """The whole checklist. The counts are exact at this moment; the audience is frozen when sending begins."""
     fields = fields_of(campaign)
-    audience = count_audience(session, campaign.panel_id, [row.id for row in campaign.lists], fields)
+    audience = count_audience(
+        session,
+        campaign.panel_id,
+        [row.id for row in campaign.lists],
+        fields,
+        origin_id=campaign.follow_up_of_id,
+        campaign_id=campaign.id,
+    )
     findings = _necessary(session, settings, campaign, has_recipients=audience.recipients > 0)
     findings += _good_news(campaign, findings, audience)
     findings += _notices(campaign, is_real=_is_real(session, campaign))
@@ -230,31 +238,41 @@ COUNT = f"""
         SELECT m.*, c.name, c.fields, x.email IS NOT NULL AS suppressed
         FROM ({RECIPIENTS}) m JOIN contact c ON c.id = m.contact_id AND c.panel_id = :panel
         LEFT JOIN ({SUPPRESSED}) x ON x.email = c.email
+        WHERE {{only}}
     ) audience
 """  # noqa: S608  # made of constants
 ANYBODY = """
     SELECT 1 FROM subscription s JOIN contact c ON c.id = s.contact_id AND c.panel_id = :panel
     WHERE s.list_id = ANY(:lists) AND s.status = 'subscribed' AND NOT EXISTS (
         SELECT 1 FROM suppression x WHERE x.email = c.email AND (x.panel_id = :panel OR x.panel_id IS NULL))
+      AND {only}
     LIMIT 1
 """
 
 
 def count_audience(
-    session: AnySession, panel_id: int, list_ids: list[int], fields: Iterable[str] = ()
+    session: AnySession,
+    panel_id: int,
+    list_ids: list[int],
+    fields: Iterable[str] = (),
+    *,
+    origin_id: int | None = None,
+    campaign_id: int = 0,
 ) -> AudienceCount:
-    """Who is on these lists and who of them will be mailed, by the same rules as the freezing of the audience."""
+    """Who is on these lists and who of them will be mailed, by the same rules as the freezing of the audience. For a
+    follow-up: ``origin_id``, the campaign that it follows up, and its own id."""
     custom = [name for name in fields if name not in RESERVED_FIELDS and name != NAME_FIELD]
     named = NAME_FIELD in set(fields)
     lacking = ", count(*) FILTER (WHERE subscribed AND NOT suppressed AND name = '') AS lacks_name" if named else ""
     for number, _ in enumerate(custom):
         lacking += f""", count(*) FILTER (WHERE subscribed AND NOT suppressed
                        AND coalesce(fields->>:field_{number}, '') = '') AS lacks_{number}"""
-    statement = text(COUNT.format(lacking=lacking)).bindparams(
+    statement = text(COUNT.format(lacking=lacking, only=condition_for(origin_id))).bindparams(
         bindparam("lists", type_=ARRAY(Integer)), *(bindparam(f"field_{n}", type_=String) for n, _ in enumerate(custom))
     )
-    values = {f"field_{number}": name for number, name in enumerate(custom)}
-    row = session.execute(statement, {"lists": list_ids, "panel": panel_id, **values}).one()._asdict()
+    values: dict[str, Any] = {f"field_{number}": name for number, name in enumerate(custom)}
+    values |= {"lists": list_ids, "panel": panel_id} | _follow_up_values(origin_id, campaign_id)
+    row = session.execute(statement, values).one()._asdict()
     counts = {name: int(row[name]) for name in ("memberships", "members", "unsubscribed", "suppressed", "recipients")}
     missing = {name: int(row[f"lacks_{number}"]) for number, name in enumerate(custom)}
     return AudienceCount(**counts, lacking=({NAME_FIELD: int(row["lacks_name"])} if named else {}) | missing)
@@ -271,6 +289,12 @@ def takes_long(session: AnySession, campaign: Campaign) -> bool:
 
 
 def _has_recipients(session: AnySession, campaign: Campaign) -> bool:
-    statement = text(ANYBODY).bindparams(bindparam("lists", type_=ARRAY(Integer)))
-    values = {"lists": [row.id for row in campaign.lists], "panel": campaign.panel_id}
+    origin_id = campaign.follow_up_of_id
+    statement = text(ANYBODY.format(only=condition_for(origin_id))).bindparams(bindparam("lists", type_=ARRAY(Integer)))
+    values: dict[str, Any] = {"lists": [row.id for row in campaign.lists], "panel": campaign.panel_id}
+    values |= _follow_up_values(origin_id, campaign.id)
     return session.scalar(statement, values) is not None
+
+
+def _follow_up_values(origin_id: int | None, campaign_id: int) -> dict[str, int]:
+    return {} if origin_id is None else {"origin": origin_id, "campaign": campaign_id}

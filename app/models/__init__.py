@@ -62,6 +62,16 @@ from app.models.panel import Panel, PanelMode, Relay, RelaySecurity
 from app.models.practice import PracticeMessage
 from app.models.provider import HoldKind, MailDomain, ProviderHold, ProviderLimits
 from app.models.relay_log import RelayApiKey, RelayLog, RelayOutcome
+from app.models.relay_queue import (
+    QUEUE_COMMAND_TRANSITIONS,
+    QueueAction,
+    QueueCommand,
+    QueueCommandMail,
+    QueueCommandStatus,
+    QueueOutcome,
+    RelayQueue,
+    RelayQueueMail,
+)
 from app.models.user import ROLE_ORDER, Membership, Role, User
 
 __all__ = [
@@ -74,6 +84,7 @@ __all__ = [
     "FINAL_STATUSES",
     "IMPORT_TRANSITIONS",
     "PROOF_TRANSITIONS",
+    "QUEUE_COMMAND_TRANSITIONS",
     "ROLE_ORDER",
     "SUBSCRIPTION_TRANSITIONS",
     "Attempt",
@@ -119,10 +130,17 @@ __all__ = [
     "ProofStatus",
     "ProviderHold",
     "ProviderLimits",
+    "QueueAction",
+    "QueueCommand",
+    "QueueCommandMail",
+    "QueueCommandStatus",
+    "QueueOutcome",
     "Relay",
     "RelayApiKey",
     "RelayLog",
     "RelayOutcome",
+    "RelayQueue",
+    "RelayQueueMail",
     "RelaySecurity",
     "RemovedField",
     "Role",

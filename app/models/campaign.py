@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Index, Integer, String, Table, func, text
+from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -89,6 +90,8 @@ class Campaign(Model):
     )
     rate_per_hour: Mapped[int | None]
     """Upper limit of this campaign; none when empty."""
+    follow_up_of_id: Mapped[int | None] = mapped_column(ForeignKey("campaign.id"))
+    """Its audience is nobody but those whom that campaign provably did not reach (see ``app.flow.following_up``)."""
     canary_percent: Mapped[int | None]
     """So much of the audience goes out first, of each mailbox provider at least a batch; empty: all at once."""
     canary_minutes: Mapped[int] = mapped_column(default=30, server_default="30")
@@ -122,6 +125,13 @@ class Campaign(Model):
     __table_args__ = (
         Index("ix_campaign_panel_id_id", "panel_id", "id"),
         Index("ix_campaign_status_scheduled_at", "status", "scheduled_at"),
+        # Two follow-ups of one campaign at once would reach the same people.
+        Index(
+            "ix_campaign_follow_up_of_id",
+            "follow_up_of_id",
+            unique=True,
+            postgresql_where=sql("status <> 'cancelled'"),
+        ),
         CheckConstraint("rate_per_hour > 0", name="rate_per_hour"),
         CheckConstraint("canary_percent BETWEEN 1 AND 50 AND canary_minutes BETWEEN 1 AND 1440", name="canary"),
     )

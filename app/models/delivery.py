@@ -75,7 +75,8 @@ DELIVERY_TRANSITIONS: dict[DeliveryStatus, frozenset[DeliveryStatus]] = {
     DeliveryStatus.UNKNOWN: frozenset(
         {DeliveryStatus.ACCEPTED, DeliveryStatus.DEFERRED, DeliveryStatus.BOUNCED, DeliveryStatus.FAILED}
     ),
-    DeliveryStatus.ACCEPTED: frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.BOUNCED}),
+    # Failed: an administrator deleted it from the relay's queue. Nobody refused it.
+    DeliveryStatus.ACCEPTED: frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.BOUNCED, DeliveryStatus.FAILED}),
     DeliveryStatus.DELIVERED: frozenset({DeliveryStatus.BOUNCED}),
     DeliveryStatus.BOUNCED: frozenset(),
     DeliveryStatus.FAILED: frozenset(),

@@ -4,7 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 from app.config import Settings
 from app.flow import events
+from app.flow.relay_queue import commands, snapshot
+from app.flow.relay_queue.figures import QueueFilter
 from app.flow.sessions import AnySession
+from app.mail.postfix_queue import Listing, QueuedMail
 from app.models import (
     Campaign,
     CampaignLink,
@@ -29,6 +32,7 @@ from app.models import (
     ProofStatus,
     ProviderHold,
     ProviderLimits,
+    QueueAction,
     Relay,
     RelaySecurity,
     RowOutcome,
@@ -73,8 +77,10 @@ def everything(session: AnySession, settings: Settings, panel: Panel, author: Us
     session.add_all([suppression, *messages, relay])
     session.commit()
     pools = egress(session, relay)
+    orders = queue_commands(session, settings, relay, author)
     return {
         "campaign_id": campaigns(session, panel, lists[0], contact.id),
+        "command_id": orders,
         "contact_id": [contact.id],
         "domain_id": [domain.id],
         "field_id": [field.id for field in fields],
@@ -124,6 +130,14 @@ def holds(relay: Relay, ip_id: int) -> list[ProviderHold]:
             strict=True,
         )
     ]  # fmt: skip
+
+
+def queue_commands(session: AnySession, settings: Settings, relay: Relay, author: User) -> list[int]:
+    """Mail in the relay's queue, and a command for it that nobody confirmed yet."""
+    mail = QueuedMail("4XyzBC1dQzv5", "deferred", 1763750000, 20_480, LONG_EMAIL, LONG_EMAIL, 3, LONG_NAME * 3)
+    snapshot.store(session, settings, relay.id, Listing([mail], total=1))
+    made = commands.propose(session, relay.id, QueueAction.DELETE, chosen=QueueFilter(), user_id=author.id)
+    return [made.id]
 
 
 def providers_of(session: AnySession, author: User) -> list[str]:

@@ -28,11 +28,11 @@ WIDTHS = (1280, 360)
 NO_PAGES = {
     # Files.
     "static", "health.healthz", "public_keys.public_key", "campaigns.download", "egress.export", "imports.rejects",
-    "lists.export", "practice.download",
+    "lists.export", "practice.download", "campaigns.download_certificate",
     # Parts that a page fetches again and again, or shows in a frame of its own.
     "campaigns.live", "campaigns.proofs", "campaigns.report_detail", "campaigns.list_sizes", "campaigns.preview_frame",
     "imports.progress", "lists.count",
-    "panels.cards", "panels.monitor", "practice.html",
+    "panels.cards", "panels.monitor", "practice.html", "relay_queue.live",
     # Needs a file on the disk; the import's way is walked in test_main_job.py.
     "imports.mapping",
 }  # fmt: skip

@@ -96,9 +96,12 @@ def test_dns_tools_import_nothing_of_the_product():
         "app/flow/egress",
         "app/flow/rates",
         "app/flow/relay_config",
+        "app/flow/relay_queue",
+        "app/web/relay_queue",
         "app/mail",
         "app/web/public",
         "workers",
+        "workers/relay",
         "workers/smtp",
     ],
 )

@@ -1,11 +1,13 @@
-"""What a real relay can tell after it took a message.
+"""What a real relay can tell after it took a message, and what lies in its queue.
 
-adapters   what the platform may ask a relay: the one whose log is followed, and the one that only speaks SMTP
-follow     the follower, as a process: log file > lines > sightings > platform
-tail       a log file's lines, each once, whatever rotation does to the file
-joining    lines of one queue id, joined into sightings of one delivery
-memory     the place in the log and the open queue ids, kept in one transaction
-handover   to whom a bundle goes: the database, or the platform over HTTPS
+adapters      what the platform may ask a relay: the one whose log is followed, and the one that only speaks SMTP
+follow        the follower, as a process: log file > lines > sightings > platform
+tail          a log file's lines, each once, whatever rotation does to the file
+joining       lines of one queue id, joined into sightings of one delivery
+memory        the place in the log and the open queue ids, kept in one transaction
+handover      to whom a bundle goes: the database, or the platform over HTTPS
+queue         Postfix' queue through its own programs: listing, holding, releasing, requeueing, deleting; bounded
+queue_agent   tells the platform what lies there, every few seconds, and carries out what people ordered
 
 The platform's host runs ``follow`` where Postfix runs on it too; else the relay's own host runs it with an API key.
 Nothing is lost and nothing counts twice: the place moves only after a bundle was taken, and a bundle that comes twice

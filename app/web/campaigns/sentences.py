@@ -75,6 +75,11 @@ def problem_sentences() -> dict[str, str]:
         "nothing_unconfirmed": _(
             "No hay nada que decidir: ningún correo espera confirmación, o su relay todavía responde."
         ),
+        "not_over": _("La campaña está %(status)s: espere a que termine para escribir a quienes no les llegó."),
+        "nobody_missed": _("No hay a quién escribir: a nadie más le falta este correo con seguridad."),
+        "already_followed_up": _(
+            "Esta campaña ya tiene un envío a quienes no les llegó. Termínelo, o elimine su borrador, antes de hacer otro."
+        ),
         "no_address": _("Escriba al menos una dirección de correo."),
         "address_invalid": _("«%(address)s» no es una dirección de correo válida. %(why)s"),
         "address_suppressed": _(
@@ -208,4 +213,25 @@ def finding_sentences() -> dict[str, str]:
         "starter_text": _("Queda texto de la plantilla inicial sin cambiar: %(texts)s."),
         "example_links": _("Hay enlaces de ejemplo que no llevan a ninguna parte: %(urls)s."),
         "subject_long": _("El asunto tiene %(length)s caracteres: en un teléfono se verá cortado."),
+    }
+
+
+def missed_reasons() -> dict[str, str]:
+    """Why somebody was provably not reached."""
+    return {
+        "ours": _("Falló por una causa nuestra"),
+        "too_old": _("Se difirió durante demasiado tiempo"),
+        "refused": _("El relay rechazó nuestro mensaje"),
+        "cancelled": _("La campaña se canceló antes"),
+    }
+
+
+def left_out_reasons() -> dict[str, str]:
+    """Who did not get it, and is not written to again."""
+    return {
+        "bounced": _("Rebotados: su servidor los rechazó"),
+        "unknown": _("Sin certeza: alguna vez se perdió la respuesta"),
+        "deleted": _("Borrados de la cola del relay"),
+        "skipped": _("Omitidos: se dieron de baja, están suprimidos o se borraron"),
+        "open": _("Todavía por resolver"),
     }

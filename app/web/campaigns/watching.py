@@ -1,16 +1,18 @@
 """Live page, report, recipients, download."""
 
 from datetime import UTC, datetime
+from tempfile import TemporaryFile
 from typing import Any
 
-from flask import abort, render_template, request
+from flask import abort, render_template, request, send_file
 from flask_babel import format_datetime
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from app.current import current_settings
 from app.extensions import db
-from app.flow import campaigns, recipients, reconciling, report_details, reports
+from app.flow import campaigns, certificate, recipients, reconciling, report_details, reports
+from app.flow.relay_queue import figures as queue_figures
 from app.models import Campaign, Delivery, SkipReason
 from app.web.campaigns import blueprint
 from app.web.campaigns.causes import reply_words
@@ -47,6 +49,7 @@ def live_facts(campaign: Campaign) -> dict[str, Any]:
         "points": reports.progress(db.session, campaign.id),
         "reactions": reports.reactions(db.session, campaign),
         "unconfirmed": unconfirmed(campaign, current),
+        "in_relay": queue_figures.of_campaign(db.session, campaign.panel_id, campaign.id),
         "now": datetime.now(UTC),
     }
 
@@ -126,6 +129,22 @@ def download(campaign_id: int) -> Response:
         abort(404)
     rows = (csv_cells(row) for row in recipients.export_rows(db.session, campaign))
     return csv_answer(f"campana-{campaign.id}-destinatarios.csv", csv_header(), rows)
+
+
+@blueprint.get("/<int:campaign_id>/certificate.zip")
+def download_certificate(campaign_id: int) -> Response:
+    """Written to a file of ours first, which is sent without any transaction open and is gone with its last reader."""
+    campaign = get_or_404(Campaign, campaign_id)
+    name = f"campana-{campaign.id}-certificado.zip"
+    db.session.rollback()
+    file = TemporaryFile()  # noqa: SIM115  # the answer closes it
+    try:
+        certificate.write_zip(db.session, current_settings(), campaign_id, file)
+    except certificate.CertificateProblem:
+        file.close()
+        abort(404)
+    file.seek(0)
+    return send_file(file, mimetype="application/zip", as_attachment=True, download_name=name)
 
 
 def csv_header() -> list[str]:
