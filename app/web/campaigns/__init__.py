@@ -3,6 +3,7 @@
 writing      list, editor, live preview, duplicate, delete
 sending      preview with a real contact, proofs, review, schedule, pause, resume, cancel
 watching     live page, report, recipients, download
+pacing       why something waits, progress by mailbox provider
 forms        what people fill in;  sentences: what they read instead of codes
 statuses     what statuses are called;  causes: why a campaign paused itself, what the platform noted
 """
@@ -15,7 +16,7 @@ from app.web.scope import panel_blueprint
 
 blueprint = panel_blueprint("campaigns", __name__, prefix="/campaigns")
 
-from app.web.campaigns import causes, plots, sending, sentences, statuses, watching, writing  # noqa: E402  # they hang their routes on it
+from app.web.campaigns import causes, pacing, plots, sending, sentences, statuses, watching, writing  # noqa: E402  # they hang their routes on it
 
 blueprint.add_app_template_filter(plots.plot_points)
 blueprint.add_app_template_filter(plots.plot_moment)

@@ -14,6 +14,7 @@ from app.flow import campaigns, recipients, reconciling, reports
 from app.models import Campaign, Delivery, SkipReason
 from app.web.campaigns import blueprint
 from app.web.campaigns.causes import reply_words
+from app.web.campaigns.pacing import pace_facts
 from app.web.campaigns.statuses import delivery_name, figure_names, reaction_names, skip_name
 from app.web.campaigns.writing import redirect_to
 from app.web.contacts.csv_answer import csv_answer
@@ -38,7 +39,7 @@ def live(campaign_id: int) -> str:
 
 
 def live_facts(campaign: Campaign) -> dict[str, Any]:
-    current = reports.counts(db.session, campaign.id)
+    current, now = reports.counts(db.session, campaign.id), datetime.now(UTC)
     return {
         "counts": current,
         "figures": figure_names(),
@@ -47,7 +48,8 @@ def live_facts(campaign: Campaign) -> dict[str, Any]:
         "points": reports.progress(db.session, campaign.id),
         "reactions": reports.reactions(db.session, campaign),
         "unconfirmed": unconfirmed(campaign, current),
-        "now": datetime.now(UTC),
+        "now": now,
+        **pace_facts(campaign, now),
     }
 
 
