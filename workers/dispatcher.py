@@ -9,7 +9,7 @@ import select
 import signal
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from types import FrameType
 
 import dramatiq
@@ -34,6 +34,7 @@ from app.flow import (
     reconciling,
     sampling,
 )
+from app.flow.egress import warming
 from app.flow.rates import waits
 from app.logs import get_logger
 from app.models.partitions import ensure_coming_partitions
@@ -43,6 +44,7 @@ log = get_logger(__name__)
 
 SWEEP_SECONDS = 1.0
 STAND_BY_SECONDS = 2.0
+WARM_UPS_EVERY_SECONDS = 3600.0
 BATCHES_RUNG_PER_CAMPAIGN = 16
 PARTITIONS_EVERY_SECONDS = 3600.0
 REFRESH_EVERY_SECONDS = 15.0
@@ -59,6 +61,8 @@ class Dispatcher:
         self._redis = Redis.from_url(settings.redis_url)
         self._stopping = False
         self._partitions_at = self._tidied_at = self._refreshed_at = 0.0
+        self._warmed_on: date | None = None
+        self._warmed_at = 0.0
         self._rung: dict[tuple[str, int], float] = {}
         """When each actor and id was last rung, so that waiting work isn't rung anew each second."""
 
@@ -116,6 +120,7 @@ class Dispatcher:
                 self._finish_campaigns,
                 self._empty_fields,
                 self._refresh_mail_domains,
+                self._end_warm_ups,
                 self._tidy,
             ):
                 try:
@@ -177,6 +182,15 @@ class Dispatcher:
         if mail_domains.is_due(db.session):
             actors.refresh_mail_domains.send()
         self._refreshed_at = time.monotonic()
+
+    def _end_warm_ups(self) -> None:
+        """Once an hour, and when a new day of UTC has begun: the days of a warm-up are its days."""
+        now, at = datetime.now(UTC), time.monotonic()
+        if now.date() == self._warmed_on and at - self._warmed_at < WARM_UPS_EVERY_SECONDS:
+            return
+        for address in warming.activate_warm(db.session, now=now):
+            log.info("warm_up_over", address=address)
+        self._warmed_on, self._warmed_at = now.date(), at
 
     def _tidy(self) -> None:
         """Once a day: what long-ended imports kept of people is forgotten, and domains that nobody writes to."""

@@ -64,9 +64,7 @@ def next_day(now: datetime) -> datetime:
 
 @cache
 def _client(redis_url: str) -> Redis:
-    return Redis.from_url(
-        redis_url, socket_timeout=REDIS_TIMEOUT_SECONDS, socket_connect_timeout=REDIS_TIMEOUT_SECONDS
-    )
+    return Redis.from_url(redis_url, socket_timeout=REDIS_TIMEOUT_SECONDS, socket_connect_timeout=REDIS_TIMEOUT_SECONDS)
 
 
 @dataclass(frozen=True, kw_only=True)

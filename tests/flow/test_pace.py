@@ -30,7 +30,10 @@ def test_of_two_waits_of_a_provider_the_longer_one_is_told():
 
 
 def test_a_limit_of_everybody_is_told_once_and_first():
-    noted = [waiting(WaitCause.IP_RATE, 50, "yahoo"), *(waiting(WaitCause.PANEL_RATE, 5, p) for p in ("google", "other"))]
+    noted = [
+        waiting(WaitCause.IP_RATE, 50, "yahoo"),
+        *(waiting(WaitCause.PANEL_RATE, 5, p) for p in ("google", "other")),
+    ]
     assert [one.provider for one in pace.reasons_of(noted, now=NOW)] == ["", "yahoo"]
 
 

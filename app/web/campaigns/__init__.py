@@ -16,7 +16,7 @@ from app.web.scope import panel_blueprint
 
 blueprint = panel_blueprint("campaigns", __name__, prefix="/campaigns")
 
-from app.web.campaigns import causes, pacing, plots, sending, sentences, statuses, watching, writing  # noqa: E402  # they hang their routes on it
+from app.web.campaigns import causes, plots, sending, sentences, statuses, watching, writing  # noqa: E402  # they hang their routes on it
 
 blueprint.add_app_template_filter(plots.plot_points)
 blueprint.add_app_template_filter(plots.plot_moment)
