@@ -37,6 +37,7 @@ from app.flow import (
 from app.flow.egress import warming
 from app.flow.rates import waits
 from app.logs import get_logger
+from app.models import MailStream
 from app.models.partitions import ensure_coming_partitions
 from workers import actors
 
@@ -45,7 +46,7 @@ log = get_logger(__name__)
 SWEEP_SECONDS = 1.0
 STAND_BY_SECONDS = 2.0
 WARM_UPS_EVERY_SECONDS = 3600.0
-BATCHES_RUNG_PER_CAMPAIGN = 16
+BATCHES_RUNG_PER_PANEL = 16
 PARTITIONS_EVERY_SECONDS = 3600.0
 REFRESH_EVERY_SECONDS = 15.0
 TIDY_EVERY_SECONDS = 24 * 3600.0
@@ -142,13 +143,15 @@ class Dispatcher:
 
     def _ring_batches(self) -> None:
         held = {(wait.campaign_id, wait.provider) for wait in waits.current(self._redis)}
-        for batch_id in batches.ring_due(
-            db.session,
-            window=BATCHES_RUNG_PER_CAMPAIGN,
-            ring_again_seconds=self._settings.ring_again_seconds,
-            held=held,
-        ):
-            actors.send_batch.send(batch_id)
+        for stream, actor in ((MailStream.URGENT, actors.send_urgent_batch), (MailStream.BULK, actors.send_batch)):
+            for batch_id in batches.ring_due(
+                db.session,
+                window=BATCHES_RUNG_PER_PANEL,
+                ring_again_seconds=self._settings.ring_again_seconds,
+                held=held,
+                stream=stream,
+            ):
+                actor.send(batch_id)
 
     def _reconcile(self) -> None:
         grace = self._settings.reconcile_grace_seconds

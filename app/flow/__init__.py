@@ -12,6 +12,7 @@
     audience     the lists of a campaign become deliveries, once (set-based, in resumable slices) and batches over them
     mail_domains whose mailboxes the recipients' domains are, by their MX: looked up before freezing, refreshed afterwards
     batches      which batches are due; claiming one with a lease; what expired
+    lanes        who goes first: urgent campaigns, then the panels by their weights
     sending      claim > mark > render > sign > submit > record, chunk by chunk (submission: the contract with a transport)
     rates        how many may go now and by which IP, within every limit (a package with a map of its own)
     outcomes     how an answer of the relay becomes a delivery's status; counts
