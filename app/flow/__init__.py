@@ -24,6 +24,7 @@
     egress       from which IP of the relay mail leaves: pools, states, choice (a package with a map of its own)
     reports      what happened, for people: counts, rate (made of sampling), time left; recipients: one by one
     pace         what a campaign waits for now, and how far it is at each mailbox provider
+    forecasting  when a campaign ends, within every limit (pure); finish_time: the facts for it, and who else sends then
     slices       rows for files that people download
     formulas     cells of those files that a spreadsheet would run, defused
     monitoring   what a panel does at this moment: today's figures, alarms
