@@ -21,14 +21,15 @@
       trigger: "item",
       renderMode: "richText",
       formatter: ({ name, value, dataIndex, seriesIndex }) =>
-        seriesIndex ? `${places[dataIndex].name}: ${numbers.format(value[1])}` : `${name}: ${numbers.format(value)}`,
+        seriesIndex ? `${places[dataIndex].name}: ${numbers.format(places[dataIndex].sent)}` : `${name}: ${numbers.format(value)}`,
     },
     xAxis: { type: "category", data: Array.from({ length: last }, (_, index) => `${day} ${index + 1}`), axisLabel: { hideOverlap: true } },
-    yAxis: { type: "value", axisLabel: { formatter: (value) => numbers.format(value) } },
+    // From a hundred to a hundred thousand: on an even scale everything of the first days would lie on the ground.
+    yAxis: { type: "log", min: 1, axisLabel: { formatter: (value) => numbers.format(value) } },
     series: [
       { name: curve, type: "line", data: caps, symbolSize: 4 },
       // Whoever is behind the last day stands at it.
-      { name: today, type: "scatter", symbolSize: 10, data: places.map((place) => [Math.min(place.day, last) - 1, place.sent]) },
+      { name: today, type: "scatter", symbolSize: 10, data: places.map((place) => [Math.min(place.day, last) - 1, Math.max(place.sent, 1)]) },
     ],
   });
 })();
