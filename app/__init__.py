@@ -1,6 +1,7 @@
 """Chaski: the product. ``create_app`` binds configuration, extensions, blueprints and commands; nothing else.
 
 config      the only reader of the environment
+connections connections that notice when the other side is gone
 models      the nouns
 flow        the one-way street, one file per station
 mail        pure: render, sign, headers, tokens, replies
@@ -13,6 +14,7 @@ from flask import Flask
 
 from app import commands, logs, web
 from app.config import ConfigurationError, Settings, load_settings
+from app.connections import DATABASE_CONNECTION, watch_server_side
 from app.extensions import babel, csrf, db, limiter, login_manager, migrate
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
@@ -27,6 +29,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config.from_mapping(flask_configuration(settings))
     app.extensions["settings"] = settings
     db.init_app(app)
+    with app.app_context():
+        watch_server_side(db.engine)
     migrate.init_app(app, db, directory="migrations")
     login_manager.init_app(app)
     csrf.init_app(app)
@@ -58,6 +62,7 @@ def flask_configuration(settings: Settings) -> dict[str, object]:
             "pool_size": 10,
             "max_overflow": 10,
             "pool_recycle": 1800,
+            "connect_args": DATABASE_CONNECTION,
         },
         "MAX_CONTENT_LENGTH": MAX_BODY_BYTES,
         "MAX_FORM_MEMORY_SIZE": 8 * 1024 * 1024,

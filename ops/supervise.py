@@ -82,6 +82,7 @@ class _Child:
     waited_seconds: float = 0.0
     clearing_until: float | None = None
     starts: int = 0
+    retired: bool = False
     orphans_told: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -150,6 +151,10 @@ class Supervisor:
             struck = [member for member in child.members() if pid is None or member.pid == pid]
             processes.send(struck, number)
         return [member.pid for member in struck]
+
+    def retire(self, name: str) -> None:
+        """When it ends, it is not started again."""
+        self._children[name].retired = True
 
     # From start to stop.
 
@@ -263,7 +268,7 @@ class Supervisor:
         if child.clearing_until is not None:
             self._clear(child, child.clearing_until, now)
         elif child.process is None:
-            if now >= child.start_at:
+            if now >= child.start_at and not child.retired:
                 self._launch(child)
         elif child.process.poll() is not None:
             self._say_death(child, child.process.returncode, now)

@@ -14,6 +14,7 @@ from flask.ctx import AppContext
 
 from app import create_app
 from app.config import Settings
+from app.connections import redis_client
 from app.extensions import db
 
 BROKER_NAMESPACE = "chaski"
@@ -64,7 +65,7 @@ def make_broker(settings: Settings, app: Flask | None = None) -> dramatiq.Broker
     if app is not None:
         middleware += [OrderlyStop(), ApplicationContext(app)]
     return RedisBroker(  # type: ignore[no-untyped-call]  # dramatiq
-        url=settings.broker_url, middleware=middleware, namespace=BROKER_NAMESPACE
+        client=redis_client(settings.broker_url), middleware=middleware, namespace=BROKER_NAMESPACE
     )
 
 

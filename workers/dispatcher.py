@@ -15,11 +15,11 @@ from types import FrameType
 import dramatiq
 import psycopg
 from flask import Flask
-from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from app.config import Settings
+from app.connections import DATABASE_CONNECTION, SETTING, redis_client
 from app.extensions import db
 from app.flow import (
     audience,
@@ -59,7 +59,7 @@ class Dispatcher:
     def __init__(self, app: Flask, settings: Settings) -> None:
         self._app = app
         self._settings = settings
-        self._redis = Redis.from_url(settings.redis_url)
+        self._redis = redis_client(settings.redis_url)
         self._stopping = False
         self._partitions_at = self._tidied_at = self._refreshed_at = 0.0
         self._warmed_on: date | None = None
@@ -81,7 +81,10 @@ class Dispatcher:
 
     def _be_active_when_possible(self) -> None:
         url = self._settings.database_url.replace("postgresql+psycopg://", "postgresql://")
-        with psycopg.connect(url, autocommit=True, application_name="chaski-dispatcher") as connection:
+        with psycopg.connect(
+            url, autocommit=True, application_name="chaski-dispatcher", **DATABASE_CONNECTION
+        ) as connection:
+            connection.execute(SETTING)
             if not self._holds_lock(connection):
                 time.sleep(STAND_BY_SECONDS)
                 return

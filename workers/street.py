@@ -3,9 +3,8 @@
 from collections.abc import Collection, Mapping
 from functools import cache
 
-from redis import Redis
-
 from app.config import Settings
+from app.connections import redis_client
 from app.flow import composing, practice, reconciling
 from app.flow.rates.reserving import Rates
 from app.flow.relays import RelayEndpoint, endpoint_of
@@ -29,7 +28,7 @@ def street_of(settings: Settings) -> Street:
         compose=compositions.of,
         endpoint=lambda session, campaign_id: endpoint_of(panel_of(session, campaign_id), settings),
         transport=transport,
-        rates=Rates(Redis.from_url(settings.redis_url)),
+        rates=Rates(redis_client(settings.redis_url)),
         stopping=stopping.is_set,
     )
 

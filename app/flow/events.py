@@ -156,19 +156,31 @@ INSERT_HITS = """
         ORDER BY hit.occurred_at, hit.source_id
         ON CONFLICT DO NOTHING
         RETURNING occurred_at, campaign_id, seq, kind
+    ), added AS (
+        SELECT known.frozen_on, fresh.campaign_id, fresh.seq,
+               count(*) FILTER (WHERE kind = 'open') AS opens, count(*) FILTER (WHERE kind = 'click') AS clicks,
+               min(occurred_at) FILTER (WHERE kind = 'open') AS first_open_at,
+               min(occurred_at) FILTER (WHERE kind = 'click') AS first_click_at
+        FROM fresh JOIN known USING (campaign_id) GROUP BY known.frozen_on, fresh.campaign_id, fresh.seq
+    ), now_has AS (
+        INSERT INTO engagement (frozen_on, campaign_id, seq, opens, clicks, first_open_at, first_click_at)
+        SELECT frozen_on, campaign_id, seq, opens, clicks, first_open_at, first_click_at FROM added
+        ORDER BY frozen_on, campaign_id, seq
+        ON CONFLICT (frozen_on, campaign_id, seq) DO UPDATE SET
+            opens = engagement.opens + excluded.opens,
+            clicks = engagement.clicks + excluded.clicks,
+            first_open_at = least(engagement.first_open_at, excluded.first_open_at),
+            first_click_at = least(engagement.first_click_at, excluded.first_click_at)
+        RETURNING campaign_id, seq, opens, clicks
     )
-    INSERT INTO engagement (frozen_on, campaign_id, seq, opens, clicks, first_open_at, first_click_at)
-    SELECT known.frozen_on, fresh.campaign_id, fresh.seq,
-           count(*) FILTER (WHERE kind = 'open'), count(*) FILTER (WHERE kind = 'click'),
-           min(occurred_at) FILTER (WHERE kind = 'open'), min(occurred_at) FILTER (WHERE kind = 'click')
-    FROM fresh JOIN known USING (campaign_id)
-    GROUP BY known.frozen_on, fresh.campaign_id, fresh.seq
-    ORDER BY known.frozen_on, fresh.campaign_id, fresh.seq
-    ON CONFLICT (frozen_on, campaign_id, seq) DO UPDATE SET
-        opens = engagement.opens + excluded.opens,
-        clicks = engagement.clicks + excluded.clicks,
-        first_open_at = least(engagement.first_open_at, excluded.first_open_at),
-        first_click_at = least(engagement.first_click_at, excluded.first_click_at)
+    INSERT INTO campaign_reactions (campaign_id, openers, opens, clickers, clicks)
+    -- Whoever has no more than was added just now had none before; the row was locked meanwhile.
+    SELECT campaign_id, count(*) FILTER (WHERE now_has.opens + now_has.clicks = added.opens + added.clicks),
+           sum(added.opens), count(*) FILTER (WHERE added.clicks > 0 AND now_has.clicks = added.clicks), sum(added.clicks)
+    FROM now_has JOIN added USING (campaign_id, seq) GROUP BY campaign_id ORDER BY campaign_id
+    ON CONFLICT (campaign_id) DO UPDATE SET
+        openers = campaign_reactions.openers + excluded.openers, opens = campaign_reactions.opens + excluded.opens,
+        clickers = campaign_reactions.clickers + excluded.clickers, clicks = campaign_reactions.clicks + excluded.clicks
 """
 
 
@@ -199,6 +211,7 @@ def note_unsubscribe(
     )
     if noted is None:
         return
+    _count_leavers(session, campaign_id, +1)
     session.execute(
         text(
             """
@@ -221,12 +234,42 @@ def note_unsubscribe(
 
 def forget_unsubscribe(session: AnySession, *, frozen_on: date, campaign_id: int, seq: int) -> None:
     """The person took it back: the event stays, the engagement doesn't count it any more. The caller commits."""
-    session.execute(
+    forgotten = session.scalar(
         text(
             """
             UPDATE engagement SET unsubscribed_at = NULL
-            WHERE frozen_on = :frozen_on AND campaign_id = :campaign_id AND seq = :seq
+            WHERE frozen_on = :frozen_on AND campaign_id = :campaign_id AND seq = :seq AND unsubscribed_at IS NOT NULL
+            RETURNING 1
             """
         ),
         {"frozen_on": frozen_on, "campaign_id": campaign_id, "seq": seq},
     )
+    if forgotten is not None:
+        _count_leavers(session, campaign_id, -1)
+
+
+def _count_leavers(session: AnySession, campaign_id: int, change: int) -> None:
+    session.execute(
+        text(
+            """
+            INSERT INTO campaign_reactions (campaign_id, leavers) VALUES (:campaign_id, :change)
+            ON CONFLICT (campaign_id) DO UPDATE SET leavers = campaign_reactions.leavers + excluded.leavers
+            """
+        ),
+        {"campaign_id": campaign_id, "change": change},
+    )
+
+
+def sum_up(session: AnySession, campaign_id: int) -> None:
+    """The sums of a campaign's engagement, from the beginning: for engagement that came another way. Commits nothing."""
+    session.execute(text("DELETE FROM campaign_reactions WHERE campaign_id = :id"), {"id": campaign_id})
+    session.execute(text(SUMS), {"id": campaign_id})
+
+
+SUMS = """
+    INSERT INTO campaign_reactions (campaign_id, openers, opens, clickers, clicks, leavers)
+    SELECT e.campaign_id, count(*) FILTER (WHERE opens > 0 OR clicks > 0), sum(opens),
+           count(*) FILTER (WHERE clicks > 0), sum(clicks), count(unsubscribed_at)
+    FROM engagement e JOIN campaign c ON c.id = e.campaign_id AND c.frozen_on = e.frozen_on
+    WHERE c.id = :id GROUP BY e.campaign_id
+"""

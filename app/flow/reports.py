@@ -12,7 +12,7 @@ from sqlalchemy import func, select, text
 
 from app.flow.sampling import SAMPLE_SECONDS
 from app.flow.sessions import AnySession
-from app.models import Batch, Campaign, CampaignStatus
+from app.models import Batch, Campaign, CampaignReactions, CampaignStatus
 
 PLOT_POINTS = 120
 
@@ -178,20 +178,12 @@ class Reactions:
 
 
 def reactions(session: AnySession, campaign: Campaign) -> Reactions:
-    if campaign.frozen_on is None:
+    row = session.get(CampaignReactions, campaign.id, populate_existing=True)
+    if row is None:
         return Reactions()
-    row = session.execute(
-        text(
-            """
-            SELECT count(*) FILTER (WHERE opens > 0 OR clicks > 0) AS openers, coalesce(sum(opens), 0) AS opens,
-                   count(*) FILTER (WHERE clicks > 0) AS clickers, coalesce(sum(clicks), 0) AS clicks,
-                   count(unsubscribed_at) AS leavers
-            FROM engagement WHERE frozen_on = :frozen_on AND campaign_id = :id
-            """
-        ),
-        {"id": campaign.id, "frozen_on": campaign.frozen_on},
-    ).one()
-    return Reactions(**{name: int(value) for name, value in row._asdict().items()})
+    return Reactions(
+        openers=row.openers, opens=row.opens, clickers=row.clickers, clicks=row.clicks, leavers=row.leavers
+    )
 
 
 @dataclass(frozen=True)

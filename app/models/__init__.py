@@ -53,7 +53,7 @@ from app.models.egress import (
     EgressUse,
     MailStream,
 )
-from app.models.event import Engagement, Event, EventKind
+from app.models.event import CampaignReactions, Engagement, Event, EventKind
 from app.models.imports import IMPORT_TRANSITIONS, Import, ImportRow, ImportStatus, RowOutcome
 from app.models.panel import Panel, PanelMode, Relay, RelaySecurity
 from app.models.practice import PracticeMessage
@@ -76,6 +76,7 @@ __all__ = [
     "BatchStatus",
     "Campaign",
     "CampaignLink",
+    "CampaignReactions",
     "CampaignSample",
     "CampaignStatus",
     "Contact",

@@ -63,3 +63,18 @@ class Engagement(Model):
         PrimaryKeyConstraint("frozen_on", "campaign_id", "seq"),
         {"postgresql_partition_by": "RANGE (frozen_on)"},
     )
+
+
+class CampaignReactions(Model):
+    """Sums over a campaign's engagement, kept in the transactions that change it: a report asks for them at every look, and
+    a campaign may have a hundred thousand rows to add up."""
+
+    __tablename__ = "campaign_reactions"
+
+    campaign_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    openers: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Recipients who opened or clicked, each once."""
+    opens: Mapped[int] = mapped_column(default=0, server_default="0")
+    clickers: Mapped[int] = mapped_column(default=0, server_default="0")
+    clicks: Mapped[int] = mapped_column(default=0, server_default="0")
+    leavers: Mapped[int] = mapped_column(default=0, server_default="0")

@@ -17,6 +17,11 @@ def main() -> int:
     audience.add_argument("--recipients", type=int, default=1_000_000)
     track = what.add_parser("track", help="opens and clicks over HTTP, until they stand in the database")
     track.add_argument("--seconds", type=float, default=20)
+    cluster = what.add_parser("cluster", help="three hosts, a killed dispatcher, a cut cable (needs root and iproute2)")
+    cluster.add_argument("--recipients", type=int, default=20_000)
+    pages = what.add_parser("pages", help="how long pages take with so many deliveries stored")
+    pages.add_argument("--deliveries", type=int, default=2_000_000)
+    pages.add_argument("--contacts", type=int, default=1_000_000)
     options = parser.parse_args()
     print(json.dumps(measure(options)))
     return 0
@@ -31,6 +36,14 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         from ops.bench import track
 
         return track.run(options.seconds)
+    if options.what == "cluster":
+        from ops.bench import cluster
+
+        return cluster.run(options.recipients)
+    if options.what == "pages":
+        from ops.bench import pages
+
+        return pages.run(options.deliveries, contacts=options.contacts)
     from ops.bench import audience
 
     return audience.run(options.recipients)

@@ -35,12 +35,18 @@ MINIMUM_VERSION = (6, 2)  # XAUTOCLAIM, LMOVE
 _LOADING_SECONDS = 300.0
 _SHUTDOWN_SECONDS = 60.0
 _PORT_TRIES = 10
+LOOPBACK = "127.0.0.1"
 
 
 class EmbeddedRedis:
-    """One Redis server for one data directory (append-only file, flushed to disk every second)."""
+    """One Redis server for one data directory (append-only file, flushed to disk every second).
 
-    def __init__(self, data_dir: Path | str) -> None:
+    Parameters:
+      address: where it listens; the loopback unless other hosts are to reach it.
+    """
+
+    def __init__(self, data_dir: Path | str, *, address: str = LOOPBACK) -> None:
+        self.address = address
         self.data_dir = Path(data_dir).absolute()
         self._note = self._beside("json")
         self._log = self._beside("log")
@@ -67,7 +73,7 @@ class EmbeddedRedis:
     def url_of(self, number: int) -> str:
         """URL of one logical database of this server."""
         port, password = self._address()
-        return f"redis://:{password}@127.0.0.1:{port}/{number}"
+        return f"redis://:{password}@{self.address}:{port}/{number}"
 
     def start(self) -> str:
         """Start the server; returns its URL. Raises AlreadyRunningError or ServiceError."""
@@ -169,7 +175,7 @@ class EmbeddedRedis:
     def _launch(self, program: Path, account: Account | None) -> subprocess.Popen[bytes]:
         port, password = self._address()
         configuration = self.data_dir / "redis.conf"  # a password among the arguments would show in `ps`
-        write_private(configuration, _configuration(port, password))
+        write_private(configuration, _configuration(self.address, port, password))
         give(configuration, account)
         with self._log.open("ab") as log:
             return processes.spawn([program, "./redis.conf"], cwd=self.data_dir, output=log, account=account)
@@ -180,7 +186,7 @@ class EmbeddedRedis:
         deadline = time.monotonic() + _LOADING_SECONDS
         # The client's own retries would wait for seconds where we want to look again at once.
         retry = Retry(NoBackoff(), 0)
-        with Redis("127.0.0.1", port, password=password, socket_timeout=1, retry=retry) as client:
+        with Redis(self.address, port, password=password, socket_timeout=1, retry=retry) as client:
             while time.monotonic() < deadline:
                 if not self.running:
                     return self._gave_up_port()
@@ -197,10 +203,10 @@ class EmbeddedRedis:
         return False
 
 
-def _configuration(port: int, password: str) -> str:
+def _configuration(address: str, port: int, password: str) -> str:
     return "\n".join(
         [
-            "bind 127.0.0.1",
+            f"bind {address}",
             f"port {port}",
             f"requirepass {password}",
             "protected-mode yes",

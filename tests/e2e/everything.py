@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from app.config import Settings
+from app.flow import events
 from app.flow.sessions import AnySession
 from app.models import (
     Campaign,
@@ -168,6 +169,8 @@ def settle(session: AnySession, campaign: Campaign, status: CampaignStatus, cont
             first_click_at=now, unsubscribed_at=now,
         )
     )  # fmt: skip
+    session.flush()
+    events.sum_up(session, campaign.id)
     session.add_all(
         Event(
             occurred_at=now + timedelta(seconds=n), source_id=f"{campaign.id}-{n}", panel_id=campaign.panel_id,

@@ -269,6 +269,7 @@ def send_in_the_past(place: Place) -> None:
         ),
         {"id": campaign.id},
     )
+    events.sum_up(db.session, campaign.id)
     later = campaigns.create_campaign(db.session, settings, panel.id, content_of(mailing_list, "Taller de currículum"))
     campaigns.schedule_campaign(db.session, settings, panel.id, later.id, at=ten_o_clock(days=5))
     db.session.commit()

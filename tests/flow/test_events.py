@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +12,16 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.config import Settings
-from app.flow.events import CAMPAIGN_UNKNOWN, REFUSED_BY_DATABASE, load_campaign_facts, record_hits, record_lines
+from app.flow.events import (
+    CAMPAIGN_UNKNOWN,
+    REFUSED_BY_DATABASE,
+    forget_unsubscribe,
+    load_campaign_facts,
+    note_unsubscribe,
+    record_hits,
+    record_lines,
+    sum_up,
+)
 from app.flow.hits import Hit
 from app.flow.sessions import AnySession
 from app.models import EventKind
@@ -38,6 +48,61 @@ def engagement(session: AnySession) -> list[tuple[int, int, int, datetime | None
     ).all()
     session.rollback()
     return [tuple(row) for row in rows]
+
+
+def sums(session: AnySession) -> list[tuple[int, ...]]:
+    """As they are kept, after a look that they are what adding up again would give."""
+    kept = "SELECT campaign_id, openers, opens, clickers, clicks, leavers FROM campaign_reactions ORDER BY 1"
+    before = [tuple(row) for row in session.execute(text(kept))]
+    for campaign_id in session.scalars(text("SELECT DISTINCT campaign_id FROM engagement")).all():
+        sum_up(session, campaign_id)
+    assert [tuple(row) for row in session.execute(text(kept))] == before
+    session.rollback()
+    return [row[1:] for row in before]
+
+
+def test_people_are_counted_once_however_often_they_come_back(
+    session: AnySession, sent: Sent, line: Callable[..., bytes]
+) -> None:
+    first = [line(), line(), line(s=2, k="click", n=0), line(s=3)]
+    for lines in (first, first, [line(), line(k="click", n=0)], [line(s=2), line(s=2, k="click", n=1)]):
+        assert record_lines(session, lines, now=NOW) == []
+    assert sums(session) == [(3, 5, 2, 3, 0)]
+
+
+def test_trackers_at_once_count_each_person_once(session: AnySession, sent: Sent, line: Callable[..., bytes]) -> None:
+    """Several trackers with hits of the same people, and each bulk twice, as after a takeover."""
+    bulks = [
+        [line(s=1 + n % 3, k=k, n=link) for n in range(20) for k, link in (("open", None), ("click", 0))]
+        for _ in range(4)
+    ]
+    engine = session.get_bind()
+
+    def track(lines: list[bytes]) -> None:
+        with Session(engine) as own:
+            record_lines(own, lines, now=NOW)
+
+    threads = [threading.Thread(target=track, args=(bulk,)) for bulk in bulks * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sums(session) == [(3, 80, 3, 80, 0)]
+
+
+def test_leaving_is_counted_once_and_taken_back_once(session: AnySession, sent: Sent) -> None:
+    frozen_on = session.scalar(text("SELECT frozen_on FROM campaign WHERE id = :id"), {"id": sent.campaign_id})
+    who = {"frozen_on": frozen_on, "campaign_id": sent.campaign_id, "seq": 1}
+    for number in range(2):
+        note_unsubscribe(
+            session, **who, panel_id=sent.panel_id, source_id=f"u{number}", ip=None, user_agent="", now=NOW
+        )
+    session.commit()
+    assert sums(session) == [(0, 0, 0, 0, 1)]
+    for _ in range(2):
+        forget_unsubscribe(session, **who)
+    session.commit()
+    assert sums(session) == [(0, 0, 0, 0, 0)]
 
 
 def test_events_and_engagement_of_a_bulk(session: AnySession, sent: Sent, line: Callable[..., bytes]) -> None:

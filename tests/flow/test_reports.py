@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, text
 
-from app.flow import recipients, reports, sampling
+from app.flow import events, recipients, reports, sampling
 from app.models import Campaign, CampaignSample, CampaignStatus, Delivery
 from tests import factories, ledger
 
@@ -235,6 +235,7 @@ class TestReactions:
             text("INSERT INTO engagement (frozen_on, campaign_id, seq, clicks) VALUES (:f, :c, 1, 2)"),
             {"f": campaign.frozen_on, "c": campaign.id},
         )
+        events.sum_up(session, campaign.id)
         session.commit()
         assert reports.reactions(session, campaign) == reports.Reactions(openers=1, opens=0, clickers=1, clicks=2)
 

@@ -75,6 +75,15 @@ def test_dead_process_starts_again_and_its_death_is_told(supervise):
     assert supervisor.pids("sender") == sender
 
 
+def test_retired_process_that_dies_stays_dead(supervise):
+    supervisor, _ = supervise({"web": "sleep 300", "sender": "sleep 300"}, back_off=QUICK)
+    supervisor.retire("web")
+    supervisor.kill("web")
+    supervisor.kill("sender")
+    assert eventually(lambda: supervisor.starts("sender") == 2)
+    assert supervisor.starts("web") == 1 and not supervisor.pids("web")
+
+
 def test_waits_double_up_to_the_longest_and_fall_back_after_a_healthy_run():
     back_off = BackOff()
     waits, waited = [], 0.0

@@ -9,7 +9,7 @@ import pytest
 from flask import url_for
 from sqlalchemy import select, text
 
-from app.flow import campaigns
+from app.flow import campaigns, events
 from app.models import (
     Campaign,
     CampaignLink,
@@ -532,6 +532,8 @@ class TestWatching:
                 ),
                 {"at": datetime.now(UTC), "id": f"1-{number}", "p": panel.id, "c": running.id, "seq": seq},
             )
+        session.flush()
+        events.sum_up(session, running.id)
         session.commit()
         page = manager.get(f"{BASE}/{running.id}/report?whole=1").text
         assert "por tramos de 1 minuto." in page
@@ -558,6 +560,8 @@ class TestWatching:
             )
         )  # fmt: skip
         running.started_at, running.finished_at = now - timedelta(minutes=2), now
+        session.flush()
+        events.sum_up(session, running.id)
         session.commit()
         assert "1 abrió, 1 hizo clic, 1 se dio de baja" in manager.get(f"{BASE}/{running.id}").text
         page = manager.get(f"{BASE}/{running.id}/report").text
