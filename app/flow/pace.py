@@ -18,7 +18,9 @@ from app.models import Batch
 
 REDIS_TIMEOUT_SECONDS = 0.5
 """A page that fetches itself every two seconds doesn't wait longer for a reason."""
-OF_EVERYBODY = frozenset({WaitCause.RELAY_RATE, WaitCause.PANEL_RATE, WaitCause.CAMPAIGN_RATE, WaitCause.BROKER_AWAY})
+OF_EVERYBODY = frozenset(
+    {WaitCause.RELAY_RATE, WaitCause.PANEL_RATE, WaitCause.CAMPAIGN_RATE, WaitCause.URGENT_FIRST, WaitCause.BROKER_AWAY}
+)
 """Causes that have nothing to do with the provider."""
 
 

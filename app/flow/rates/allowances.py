@@ -26,6 +26,7 @@ class Allowances:
     by_ip: Mapping[int, list[Limit]]
     turns_key: str
     """Where the turns of the IPs are counted, see ``app.flow.egress.spreading``."""
+    is_urgent: bool = False
 
 
 def allowances(session: AnySession, *, campaign_id: int, relay_id: int, provider: str) -> Allowances:
@@ -42,7 +43,8 @@ def allowances(session: AnySession, *, campaign_id: int, relay_id: int, provider
     }
     ips = candidates(session, relay_id, facts.panel_id, MailStream(facts.stream)) if relay_id else None
     turns_key = f"chaski:turns:{relay_id}:{facts.panel_id}:{facts.stream}:{provider}"
-    return Allowances(common, ips, _by_ip(session, ips or [], provider), turns_key)
+    is_urgent = facts.stream == MailStream.URGENT
+    return Allowances(common, ips, _by_ip(session, ips or [], provider), turns_key, is_urgent)
 
 
 FACTS = """

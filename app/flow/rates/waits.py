@@ -24,6 +24,7 @@ class WaitCause(StrEnum):
     IP_RATE = "ip_rate"  # Each IP of the pool has reached its rate, its own or at this provider.
     WARM_UP = "warm_up"  # Each IP of the pool that has room left is through with today's share of its warm-up.
     POOL_QUARANTINED = "pool_quarantined"
+    URGENT_FIRST = "urgent_first"  # Something urgent waits for the same limit.
     BROKER_AWAY = "broker_away"  # Limits can't be checked.
 
 

@@ -51,6 +51,7 @@ def cause_words(cause: WaitCause) -> str:
         WaitCause.IP_RATE: _("cada IP llegó a su ritmo"),
         WaitCause.WARM_UP: _("calentamiento: el cupo de hoy está completo"),
         WaitCause.POOL_QUARANTINED: _("todas las IP del grupo están en cuarentena"),
+        WaitCause.URGENT_FIRST: _("deja pasar a una campaña urgente"),
         WaitCause.BROKER_AWAY: _("los ritmos no se pueden comprobar"),
     }
     return words[cause]
