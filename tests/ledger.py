@@ -1,5 +1,6 @@
 """A campaign's ledger for tests: deliveries and batches as freezing and sending leave them."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -78,6 +79,7 @@ def _batch(campaign: Campaign, today: Any, deliveries: list[Delivery]) -> Batch:
         first_seq=deliveries[0].seq,
         last_seq=deliveries[-1].seq,
         status=BatchStatus.READY if is_open else BatchStatus.DONE,
+        skipped_by=Counter(d.skip_reason.value for d in deliveries if d.skip_reason is not None),
         **numbers,
     )
 

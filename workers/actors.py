@@ -7,7 +7,7 @@ import dramatiq
 
 from app.current import current_settings
 from app.extensions import db
-from app.flow import audience, imports, mail_domains, proofs, reconciling, sending
+from app.flow import audience, imports, mail_domains, proofs, reconciling, report_details, sending
 from workers.broker import start_worker_application
 from workers.street import ask_relay, message_ids, street_of
 
@@ -43,6 +43,11 @@ def analyse_import(import_id: int) -> None:
 @dramatiq.actor(queue_name="imports", **DOORBELL)
 def apply_import(import_id: int) -> None:
     imports.apply(db.session, current_settings(), import_id)
+
+
+@dramatiq.actor(queue_name="reports", **DOORBELL)
+def make_report_details(campaign_id: int) -> None:
+    report_details.make_wanted(db.session, campaign_id)
 
 
 @dramatiq.actor(queue_name="proofs", **DOORBELL)

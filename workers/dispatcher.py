@@ -25,6 +25,7 @@ from app.flow import (
     audience,
     batches,
     bell,
+    canary,
     cancelling,
     emptying,
     imports,
@@ -32,6 +33,7 @@ from app.flow import (
     outcomes,
     proofs,
     reconciling,
+    report_details,
     sampling,
 )
 from app.flow.egress import warming
@@ -115,10 +117,12 @@ class Dispatcher:
                 self._ensure_partitions,
                 self._expire_leases,
                 self._start_campaigns,
+                self._look_at_canaries,
                 self._ring_batches,
                 self._reconcile,
                 self._ring_imports,
                 self._ring_proofs,
+                self._ring_reports,
                 self._skip_cancelled,
                 self._sample,
                 self._finish_campaigns,
@@ -144,6 +148,9 @@ class Dispatcher:
     def _start_campaigns(self) -> None:
         self._ring(actors.prepare_campaign, audience.start_due(db.session))
 
+    def _look_at_canaries(self) -> None:
+        canary.look(db.session)
+
     def _ring_batches(self) -> None:
         held = {(wait.campaign_id, wait.provider) for wait in waits.current(self._redis)}
         for stream, actor in ((MailStream.URGENT, actors.send_urgent_batch), (MailStream.BULK, actors.send_batch)):
@@ -167,6 +174,9 @@ class Dispatcher:
 
     def _ring_proofs(self) -> None:
         self._ring(actors.send_proof, proofs.due(db.session))
+
+    def _ring_reports(self) -> None:
+        self._ring(actors.make_report_details, report_details.wanted(db.session))
 
     def _skip_cancelled(self) -> None:
         cancelling.skip_remaining(db.session)

@@ -11,6 +11,7 @@
     cancelling   what a cancelled campaign leaves in the ledger is skipped
     audience     the lists of a campaign become deliveries, once (set-based, in resumable slices) and batches over them
     mail_domains whose mailboxes the recipients' domains are, by their MX: looked up before freezing, refreshed afterwards
+    canary       a part goes out first; the rest waits until it has proved harmless
     batches      which batches are due; claiming one with a lease; what expired
     lanes        who goes first: urgent campaigns, then the panels by their weights
     sending      claim > mark > render > sign > submit > record, chunk by chunk (submission: the contract with a transport)
@@ -25,6 +26,7 @@
     reports      what happened, for people: counts, rate (made of sampling), time left; recipients: one by one
     pace         what a campaign waits for now, and how far it is at each mailbox provider
     forecasting  when a campaign ends, within every limit (pure); finish_time: the facts for it, and who else sends then
+    report_details  the parts of a report that take reading a whole ledger, made by a worker and kept
     slices       rows for files that people download
     formulas     cells of those files that a spreadsheet would run, defused
     monitoring   what a panel does at this moment: today's figures, alarms

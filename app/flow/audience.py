@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from sqlalchemy import text
 
 from app.config import Settings
-from app.flow import bell, mail_domains
+from app.flow import bell, canary, mail_domains
 from app.flow.composing import CompositionProblem, compile_for, store_links
 from app.flow.outcomes import pause_campaign
 from app.flow.sessions import AnySession
@@ -91,7 +91,8 @@ def prepare(session: AnySession, settings: Settings, campaign_id: int) -> bool:
     except CompositionProblem as problem:
         pause_campaign(session, campaign_id, coded(PauseReason.CANNOT_COMPOSE, problem))
         return False
-    return freeze(session, campaign_id, batch_size=settings.batch_size, lease_seconds=settings.lease_seconds)
+    batch_size = canary.batch_size_for(campaign.canary_percent, campaign.audience_expected, settings.batch_size)
+    return freeze(session, campaign_id, batch_size=batch_size, lease_seconds=settings.lease_seconds)
 
 
 def expect(session: AnySession, campaign_id: int) -> None:
@@ -157,6 +158,7 @@ def freeze_slice(
     last = session.scalar(text(SLICE_END), facts)
     if last is None:
         session.execute(text(COMPLETE), facts)
+        canary.begin(session, campaign_id)
         # Statistics of the rows just made, before anybody plans over them.
         session.execute(text(f"ANALYZE {partition_name('delivery', campaign.frozen_on)}, batch"))
         bell.ring_dispatcher(session)
@@ -213,10 +215,13 @@ LAY_OUT = """
                CASE WHEN skip IS NULL THEN 'planned' ELSE 'skipped' END::delivery_status, skip
         FROM placed
     )
-    INSERT INTO batch (campaign_id, frozen_on, first_seq, last_seq, provider, status, planned, skipped)
+    INSERT INTO batch (campaign_id, frozen_on, first_seq, last_seq, provider, status, planned, skipped, skipped_by)
     SELECT :campaign, :frozen_on, min(seq), max(seq), provider,
            CASE WHEN count(*) FILTER (WHERE skip IS NULL) = 0 THEN 'done' ELSE 'ready' END,
-           count(*) FILTER (WHERE skip IS NULL), count(*) FILTER (WHERE skip IS NOT NULL)
+           count(*) FILTER (WHERE skip IS NULL), count(*) FILTER (WHERE skip IS NOT NULL),
+           jsonb_strip_nulls(jsonb_build_object(
+               'unsubscribed', nullif(count(*) FILTER (WHERE skip = 'unsubscribed'), 0),
+               'suppressed', nullif(count(*) FILTER (WHERE skip = 'suppressed'), 0)))
     FROM placed GROUP BY provider, number ORDER BY min(seq)
 """
 

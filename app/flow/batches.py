@@ -49,6 +49,7 @@ def ring_due(
                 JOIN unnest(CAST(:panels AS int[]), CAST(:sizes AS int[])) AS w(panel, size) ON w.panel = c.panel_id
                 WHERE b.status = 'ready' AND c.status = 'sending' AND c.stream = :stream
                   AND (b.next_attempt_at IS NULL OR b.next_attempt_at <= now())
+                  AND (b.is_canary OR coalesce(c.canary_stage, 'passed') = 'passed')
                   AND NOT EXISTS (
                       SELECT FROM unnest(CAST(:campaigns AS int[]), CAST(:providers AS text[])) AS held(campaign, provider)
                       WHERE held.campaign = b.campaign_id AND held.provider = b.provider)
@@ -89,6 +90,7 @@ def claim(session: AnySession, batch_id: int, *, worker: str, lease_seconds: int
             FROM campaign c
             WHERE b.id = :id AND b.status = 'ready' AND c.id = b.campaign_id AND c.status = 'sending'
               AND (b.next_attempt_at IS NULL OR b.next_attempt_at <= now())
+              AND (b.is_canary OR coalesce(c.canary_stage, 'passed') = 'passed')
             RETURNING b.id, b.campaign_id, b.frozen_on, b.first_seq, b.last_seq, b.provider, b.claim
             """
         ),
@@ -246,6 +248,12 @@ def recount(session: AnySession, batch_ids: list[int]) -> None:
             """
             UPDATE batch SET planned = n.planned, sending = n.sending, accepted = n.accepted, delivered = n.delivered,
                    deferred = n.deferred, bounced = n.bounced, failed = n.failed, skipped = n.skipped,
+                   skipped_by = CASE WHEN n.skipped = batch.skipped THEN batch.skipped_by ELSE (
+                       SELECT coalesce(jsonb_object_agg(r.skip_reason, r.number), '{}') FROM (
+                           SELECT d.skip_reason, count(*) AS number FROM delivery d
+                           WHERE d.frozen_on = batch.frozen_on AND d.campaign_id = batch.campaign_id
+                             AND d.seq BETWEEN batch.first_seq AND batch.last_seq
+                             AND d.status = 'skipped' AND d.skip_reason IS NOT NULL GROUP BY d.skip_reason) r) END,
                    unknown = n.unknown
             FROM (
                 SELECT b.id,

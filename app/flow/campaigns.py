@@ -26,8 +26,10 @@ from app.flow.problem import Problem
 from app.flow.sessions import AnySession
 from app.models import (
     CAMPAIGN_TRANSITIONS,
+    CANARY_TRANSITIONS,
     Campaign,
     CampaignStatus,
+    CanaryStage,
     MailingList,
     PauseReason,
     check_transition,
@@ -231,8 +233,12 @@ def pause_campaign(
 
 
 def resume_campaign(session: AnySession, panel_id: int, campaign_id: int) -> None:
-    """On with freezing where the audience was not complete yet, else with sending; relay failures count from 0."""
+    """On with freezing where the audience was not complete yet, else with sending; relay failures count from 0. Where the
+    part that went first was refused too often, this is a person's word that the rest may go all the same."""
     campaign = _locked(session, panel_id, campaign_id)
+    if campaign.canary_stage is CanaryStage.HELD:
+        campaign.canary_stage = check_transition(CANARY_TRANSITIONS, campaign.canary_stage, CanaryStage.PASSED)
+        session.flush()
     is_frozen = campaign.audience_frozen_at is not None
     wanted = CampaignStatus.SENDING if is_frozen else CampaignStatus.PREPARING
     _move(

@@ -77,20 +77,16 @@ def counts_of(session: AnySession, campaign_ids: Iterable[int]) -> dict[int, Cou
 
 
 def skipped_by_reason(session: AnySession, campaign: Campaign) -> dict[str, int]:
-    """Only batches with skipped deliveries are looked into."""
     rows = session.execute(
         text(
             """
-            SELECT d.skip_reason, count(*) FROM batch b
-            JOIN delivery d ON d.frozen_on = b.frozen_on AND d.campaign_id = b.campaign_id
-                 AND d.seq BETWEEN b.first_seq AND b.last_seq
-            WHERE b.campaign_id = :id AND b.skipped > 0 AND d.frozen_on = :frozen_on AND d.status = 'skipped'
-            GROUP BY d.skip_reason ORDER BY 2 DESC
+            SELECT r.key, sum(r.value::int) FROM batch b, jsonb_each_text(b.skipped_by) r
+            WHERE b.campaign_id = :id AND b.skipped > 0 GROUP BY r.key ORDER BY 2 DESC, 1
             """
         ),
-        {"id": campaign.id, "frozen_on": campaign.frozen_on},
+        {"id": campaign.id},
     )
-    return {reason or "": int(number) for reason, number in rows}
+    return {reason: int(number) for reason, number in rows}
 
 
 # Over time.

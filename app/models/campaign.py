@@ -2,8 +2,10 @@
 
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Index, Integer, String, Table, func
+from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Index, Integer, String, Table, func, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Base, Model
@@ -38,6 +40,24 @@ CAMPAIGN_TRANSITIONS: dict[CampaignStatus, frozenset[CampaignStatus]] = {
 }
 
 
+class CanaryStage(StrEnum):
+    """Where the first part of a campaign stands that goes out before the rest."""
+
+    SENDING = "sending"  # Only its batches go out.
+    WATCHING = "watching"  # All of them were tried; the rest waits until `canary_until`.
+    PASSED = "passed"  # Everything may go.
+    HELD = "held"  # Too many refusals: the campaign paused itself and told its people.
+
+
+CANARY_TRANSITIONS: dict[CanaryStage, frozenset[CanaryStage]] = {
+    CanaryStage.SENDING: frozenset({CanaryStage.WATCHING, CanaryStage.HELD, CanaryStage.PASSED}),
+    CanaryStage.WATCHING: frozenset({CanaryStage.PASSED, CanaryStage.HELD}),
+    # A person looked at it and resumed the campaign.
+    CanaryStage.HELD: frozenset({CanaryStage.PASSED}),
+    CanaryStage.PASSED: frozenset(),
+}
+
+
 campaign_list = Table(
     "campaign_list",
     Base.metadata,
@@ -69,6 +89,12 @@ class Campaign(Model):
     )
     rate_per_hour: Mapped[int | None]
     """Upper limit of this campaign; none when empty."""
+    canary_percent: Mapped[int | None]
+    """So much of the audience goes out first, of each mailbox provider at least a batch; empty: all at once."""
+    canary_minutes: Mapped[int] = mapped_column(default=30, server_default="30")
+    """How long the rest waits after it."""
+    canary_stage: Mapped[CanaryStage | None] = mapped_column(enum_text(CanaryStage))
+    canary_until: Mapped[datetime | None] = mapped_column(Timestamp)
     relay_failures: Mapped[int] = mapped_column(default=0, server_default="0")
     """Consecutive relay failures; any answer of the relay sets it back to 0."""
 
@@ -97,6 +123,7 @@ class Campaign(Model):
         Index("ix_campaign_panel_id_id", "panel_id", "id"),
         Index("ix_campaign_status_scheduled_at", "status", "scheduled_at"),
         CheckConstraint("rate_per_hour > 0", name="rate_per_hour"),
+        CheckConstraint("canary_percent BETWEEN 1 AND 50 AND canary_minutes BETWEEN 1 AND 1440", name="canary"),
     )
 
 
@@ -109,6 +136,26 @@ class CampaignLink(Model):
     position: Mapped[int] = mapped_column(primary_key=True)
     """0-based; the number in the tracked URL."""
     url: Mapped[str]
+
+
+class CampaignDetails(Model):
+    """The parts of a campaign's report that take reading its whole ledger, as last made."""
+
+    __tablename__ = "campaign_details"
+
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"), primary_key=True)
+    content: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    """As ``app.flow.report_details`` writes and reads it; empty: never made."""
+    fingerprint: Mapped[str] = mapped_column(default="", server_default="")
+    """What had happened by then."""
+    made_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    took_ms: Mapped[int] = mapped_column(default=0, server_default="0")
+    wanted_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    """Since when a worker should make it anew."""
+
+    __table_args__ = (
+        Index("ix_campaign_details_wanted_at", "wanted_at", postgresql_where=text("wanted_at IS NOT NULL")),
+    )
 
 
 class CampaignSample(Model):

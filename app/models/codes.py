@@ -14,6 +14,9 @@ class PauseReason(StrEnum):
     COMMAND = "command"
     RELAY_FAILURES = "relay_failures"  # Many in a row. Detail: the last thing heard of the relay.
     CANNOT_COMPOSE = "cannot_compose"  # Detail: code and detail of the `CompositionProblem`.
+    CANARY = (
+        "canary"  # The part that went first was refused too often. Detail: what, its share and the limit, in per cent.
+    )
 
 
 BY_PEOPLE = (PauseReason.USER, PauseReason.COMMAND)

@@ -24,8 +24,10 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Model
@@ -178,6 +180,8 @@ class Batch(Model):
     last_seq: Mapped[int]
     provider: Mapped[str] = mapped_column(String(40), default="other", server_default="other")
     """The mailbox provider of all its recipients."""
+    is_canary: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Goes out before the others, where its campaign is tried with a part first."""
     status: Mapped[BatchStatus] = mapped_column(enum_text(BatchStatus), default=BatchStatus.READY)
     claim: Mapped[int] = mapped_column(default=0, server_default="0")
     claimed_by: Mapped[str | None] = mapped_column(String(100))
@@ -195,6 +199,8 @@ class Batch(Model):
     bounced: Mapped[int] = mapped_column(default=0, server_default="0")
     failed: Mapped[int] = mapped_column(default=0, server_default="0")
     skipped: Mapped[int] = mapped_column(default=0, server_default="0")
+    skipped_by: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict, server_default=text("'{}'"))
+    """``skipped`` by reason."""
     unknown: Mapped[int] = mapped_column(default=0, server_default="0")
 
     __table_args__ = (

@@ -46,7 +46,7 @@ def run(deliveries: int, *, contacts: int = 1_000_000, times: int = 20) -> dict[
         fill_seconds = time.monotonic() - began
         paths = list(paths_of(panel, campaigns, mailing_list))
         db.session.rollback()
-        with stages.processes(stage.installation, ["web"], log=Path(directory) / "log"):
+        with stages.processes(stage.installation, ["web", "dispatcher", "worker"], log=Path(directory) / "log"):
             wait_for_web("127.0.0.1", stage.installation.port)
             visitor = Visitor(stage.installation.local_url)
             visitor.log_in(password)
@@ -123,10 +123,12 @@ DELIVERIES = """
           FROM contact WHERE panel_id = :panel) c
 """
 BATCHES = """
-    INSERT INTO batch (campaign_id, frozen_on, first_seq, last_seq, status, accepted, bounced, failed, skipped)
+    INSERT INTO batch (campaign_id, frozen_on, first_seq, last_seq, status, accepted, bounced, failed, skipped,
+                       skipped_by)
     SELECT :campaign, :day, min(seq), max(seq), 'done', count(*) FILTER (WHERE status = 'accepted'),
            count(*) FILTER (WHERE status = 'bounced'), count(*) FILTER (WHERE status = 'failed'),
-           count(*) FILTER (WHERE status = 'skipped')
+           count(*) FILTER (WHERE status = 'skipped'),
+           jsonb_build_object('unsubscribed', count(*) FILTER (WHERE status = 'skipped'))
     FROM delivery WHERE frozen_on = :day AND campaign_id = :campaign GROUP BY (seq - 1) / :batch_size ORDER BY 3
 """
 ENGAGEMENT = """
@@ -189,6 +191,7 @@ class Visitor:
 def measured(visitor: Visitor, path: str, times: int) -> dict[str, float]:
     """The first look is not counted: it warms what a day's first visitor warms."""
     visitor.get(path)
+    time.sleep(0.05)
     seconds = []
     for _ in range(times):
         started = time.perf_counter()

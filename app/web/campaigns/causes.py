@@ -22,7 +22,17 @@ def pause_cause(reason: str | None) -> str:
         return f"{cause} {last_words}" if detail else cause
     if code is PauseReason.CANNOT_COMPOSE:
         return _("el correo no se puede armar.") + " " + composition_words(detail)
+    if code is PauseReason.CANARY:
+        return canary_words(detail)
     return ""
+
+
+def canary_words(detail: str) -> str:
+    what, share, limit = [*detail.split(), "", "", ""][:3]
+    values = {"share": share.replace(".", ","), "limit": limit.replace(".", ",")}
+    if what == "bounced":
+        return fill(_("de la parte que salió primero rebotó el %(share)s %% (el límite es %(limit)s %%)."), values)
+    return fill(_("de la parte que salió primero quedó diferido el %(share)s %% (el límite es %(limit)s %%)."), values)
 
 
 def composition_words(problem: str) -> str:
@@ -43,6 +53,8 @@ def pause_remedy(campaign: Campaign) -> Remedy:
     code, detail = read_coded(PauseReason, campaign.status_reason)
     if code is PauseReason.RELAY_FAILURES:
         return relay_remedy()
+    if code is PauseReason.CANARY:
+        return Remedy(_("Mire por qué los rechazaron; si quiere enviar el resto de todos modos, pulse «Reanudar»."))
     problem, _colon, domain = detail.partition(":")
     if problem in ("no_dkim_key", "no_sending_domain"):
         return domain_remedy(campaign.panel_id, domain)

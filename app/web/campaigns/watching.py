@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from app.current import current_settings
 from app.extensions import db
-from app.flow import campaigns, recipients, reconciling, reports
+from app.flow import campaigns, recipients, reconciling, report_details, reports
 from app.models import Campaign, Delivery, SkipReason
 from app.web.campaigns import blueprint
 from app.web.campaigns.causes import reply_words
@@ -64,35 +64,23 @@ def report(campaign_id: int) -> str | Response:
     campaign = get_or_404(Campaign, campaign_id)
     if campaign.frozen_on is None:
         return redirect_to("show", campaign_id)
-    is_whole = request.args.get("whole") == "1"
     return render_template(
         "campaigns/report.html",
         campaign=campaign,
         counts=reports.counts(db.session, campaign.id),
         figures=figure_names(),
-        reasons=reports.skipped_by_reason(db.session, campaign),
         reactions=reports.reactions(db.session, campaign),
-        links=reports.link_clicks(db.session, campaign),
-        is_whole=is_whole,
-        **(detail_facts(campaign) if is_whole else {}),
+        details=report_details.details(db.session, campaign),
     )
 
 
 @blueprint.get("/<int:campaign_id>/report/detail")
 def report_detail(campaign_id: int) -> str:
-    """What takes reading the whole ledger; fetched after the page stands."""
+    """What takes reading the whole ledger, asked for again while a worker makes it."""
     campaign = get_or_404(Campaign, campaign_id)
-    return render_template("campaigns/_report_detail.html", campaign=campaign, **detail_facts(campaign))
-
-
-def detail_facts(campaign: Campaign) -> dict[str, Any]:
-    seconds, spans = reports.reactions_over_time(db.session, campaign)
-    return {
-        "span_seconds": seconds,
-        "spans": spans,
-        "domains": reports.by_domain(db.session, campaign),
-        "refusals": recipients.top_refusals(db.session, campaign),
-    }
+    return render_template(
+        "campaigns/_report_detail.html", campaign=campaign, details=report_details.details(db.session, campaign)
+    )
 
 
 @blueprint.get("/<int:campaign_id>/recipients")
