@@ -18,7 +18,14 @@ DOORBELL: dict[str, Any] = {"max_retries": 0, "max_age": 5 * 60 * 1000, "time_li
 since Dramatiq would raise into the middle of the work: leases are what bounds it here."""
 
 
-@dramatiq.actor(queue_name="sending", **DOORBELL)
+@dramatiq.actor(queue_name="urgent", priority=0, **DOORBELL)
+def send_urgent_batch(batch_id: int) -> None:
+    """A queue of its own, so that what is urgent overtakes what is on the broker; and the first that a free thread takes of
+    what its process has fetched already (lower priorities go first)."""
+    sending.send_batch(db.session, street_of(current_settings()), batch_id)
+
+
+@dramatiq.actor(queue_name="sending", priority=10, **DOORBELL)
 def send_batch(batch_id: int) -> None:
     sending.send_batch(db.session, street_of(current_settings()), batch_id)
 

@@ -9,7 +9,7 @@ import select
 import signal
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from types import FrameType
 
 import dramatiq
@@ -37,8 +37,10 @@ from app.flow import (
     sampling,
 )
 from app.flow.breaker import holds
+from app.flow.egress import warming
 from app.flow.rates import waits
 from app.logs import get_logger
+from app.models import MailStream
 from app.models.partitions import ensure_coming_partitions
 from workers import actors
 
@@ -46,7 +48,8 @@ log = get_logger(__name__)
 
 SWEEP_SECONDS = 1.0
 STAND_BY_SECONDS = 2.0
-BATCHES_RUNG_PER_CAMPAIGN = 16
+WARM_UPS_EVERY_SECONDS = 3600.0
+BATCHES_RUNG_PER_PANEL = 16
 PARTITIONS_EVERY_SECONDS = 3600.0
 REFRESH_EVERY_SECONDS = 15.0
 TIDY_EVERY_SECONDS = 24 * 3600.0
@@ -62,6 +65,8 @@ class Dispatcher:
         self._redis = redis_client(settings.redis_url)
         self._stopping = False
         self._partitions_at = self._tidied_at = self._refreshed_at = 0.0
+        self._warmed_on: date | None = None
+        self._warmed_at = 0.0
         self._rung: dict[tuple[str, int], float] = {}
         """When each actor and id was last rung, so that waiting work isn't rung anew each second."""
 
@@ -125,6 +130,7 @@ class Dispatcher:
                 self._empty_fields,
                 self._refresh_mail_domains,
                 self._close_holds,
+                self._end_warm_ups,
                 self._tidy,
             ):
                 try:
@@ -149,13 +155,15 @@ class Dispatcher:
 
     def _ring_batches(self) -> None:
         held = {(wait.campaign_id, wait.provider) for wait in waits.current(self._redis)}
-        for batch_id in batches.ring_due(
-            db.session,
-            window=BATCHES_RUNG_PER_CAMPAIGN,
-            ring_again_seconds=self._settings.ring_again_seconds,
-            held=held,
-        ):
-            actors.send_batch.send(batch_id)
+        for stream, actor in ((MailStream.URGENT, actors.send_urgent_batch), (MailStream.BULK, actors.send_batch)):
+            for batch_id in batches.ring_due(
+                db.session,
+                window=BATCHES_RUNG_PER_PANEL,
+                ring_again_seconds=self._settings.ring_again_seconds,
+                held=held,
+                stream=stream,
+            ):
+                actor.send(batch_id)
 
     def _reconcile(self) -> None:
         grace = self._settings.reconcile_grace_seconds
@@ -195,6 +203,15 @@ class Dispatcher:
 
     def _close_holds(self) -> None:
         holds.close_ended(db.session, datetime.now(UTC))
+
+    def _end_warm_ups(self) -> None:
+        """Once an hour, and when a new day of UTC has begun: the days of a warm-up are its days."""
+        now, at = datetime.now(UTC), time.monotonic()
+        if now.date() == self._warmed_on and at - self._warmed_at < WARM_UPS_EVERY_SECONDS:
+            return
+        for address in warming.activate_warm(db.session, now=now):
+            log.info("warm_up_over", address=address)
+        self._warmed_on, self._warmed_at = now.date(), at
 
     def _tidy(self) -> None:
         """Once a day: what long-ended imports kept of people is forgotten, and domains that nobody writes to."""

@@ -81,6 +81,7 @@ def facts_of(ip: EgressIp) -> dict[str, int | str | None]:
         "since": ip.state_since.isoformat(),
         "warm_up_day": ips.warm_up_day(ip, today=datetime.now(UTC).date()),
         "weight": ip.weight,
+        "rate_per_hour": ip.rate_per_hour,
     }
 
 
@@ -92,7 +93,7 @@ def facts_of(ip: EgressIp) -> dict[str, int | str | None]:
 @json_option
 @with_appcontext
 def import_file(file: Path, relay_name: str, reason: str, dry_run: bool, as_json: bool) -> None:
-    """Import FILE (columns address;helo;pool;state;weight): all of it, or nothing where a row is wrong."""
+    """Import FILE (columns address;helo;pool;state;weight;rate): all of it, or nothing where a row is wrong."""
     relay = find_relay(relay_name)
     try:
         with file.open("rb") as source:

@@ -14,6 +14,7 @@
     mail_domains whose mailboxes the recipients' domains are, by their MX: looked up before freezing, refreshed afterwards
     canary       a part goes out first; the rest waits until it has proved harmless
     batches      which batches are due; claiming one with a lease; what expired
+    lanes        who goes first: urgent campaigns, then the panels by their weights
     sending      claim > mark > render > sign > submit > record, chunk by chunk (submission: the contract with a transport)
     rates        how many may go now and by which IP, within every limit (a package with a map of its own)
     breaker      providers that complain get less or nothing for a time, by IP (a package with a map of its own)
@@ -28,6 +29,8 @@
     egress       from which IP of the relay mail leaves: pools, states, choice (a package with a map of its own)
     reports      what happened, for people: counts, rate (made of sampling), time left; recipients: one by one
     certificate  every planned recipient with what became of it, at one moment, signed
+    pace         what a campaign waits for now, and how far it is at each mailbox provider
+    forecasting  when a campaign ends, within every limit (pure); finish_time: the facts for it, and who else sends then
     report_details  the parts of a report that take reading a whole ledger, made by a worker and kept
     slices       rows for files that people download
     formulas     cells of those files that a spreadsheet would run, defused

@@ -19,10 +19,12 @@ from app.flow.composing import CompositionProblem, compile_for, store_links
 from app.flow.not_reached import condition_for
 from app.flow.outcomes import pause_campaign
 from app.flow.sessions import AnySession
-from app.models import CAMPAIGN_TRANSITIONS, Campaign, CampaignStatus, PauseReason, coded, sources_of
+from app.models import CAMPAIGN_TRANSITIONS, Campaign, CampaignStatus, MailStream, PauseReason, coded, sources_of
 from app.models.partitions import ensure_partitions, partition_name
 
 SLICE_CONTACTS = 50_000
+URGENT_PREPARE_SECONDS = 1.0
+"""Something urgent doesn't wait for name servers: whoever isn't found by then counts among the other providers."""
 
 
 def start_due(session: AnySession) -> list[int]:
@@ -84,6 +86,8 @@ def prepare(session: AnySession, settings: Settings, campaign_id: int) -> bool:
             session.commit()
             # Well within the lease, which the first slice renews.
             seconds = min(mail_domains.PREPARE_SECONDS, settings.lease_seconds / 3)
+            if campaign.stream is MailStream.URGENT:
+                seconds = min(seconds, URGENT_PREPARE_SECONDS)
             mail_domains.prepare(session, settings, campaign_id, seconds=seconds)
     except CompositionProblem as problem:
         pause_campaign(session, campaign_id, coded(PauseReason.CANNOT_COMPOSE, problem))

@@ -11,7 +11,9 @@ from datetime import date, datetime
 
 from sqlalchemy import text
 
+from app.flow import lanes
 from app.flow.sessions import AnySession
+from app.models import MailStream
 
 
 @dataclass(frozen=True)
@@ -26,43 +28,56 @@ class ClaimedBatch:
 
 
 def ring_due(
-    session: AnySession, *, window: int, ring_again_seconds: int, held: Collection[tuple[int, str]] = ()
+    session: AnySession,
+    *,
+    window: int,
+    ring_again_seconds: int,
+    held: Collection[tuple[int, str]] = (),
+    stream: MailStream = MailStream.BULK,
 ) -> list[int]:
-    """Ids of batches to put on the broker now, marked as rung. At most ``window`` per campaign are out at a time, so
-    that campaigns share the workers and a pause has nothing to take back. ``held``: campaigns and mailbox providers whose
-    batches would find nothing that may go."""
-    rows = session.scalars(
+    """Ids of batches of a lane to put on the broker now, in this order, marked as rung. About ``window`` per panel are out
+    at a time, by the panels' weights and evenly among the campaigns of each, so that they share the workers and a pause
+    has nothing to take back. ``held``: campaigns and mailbox providers whose batches would find nothing that may go."""
+    windows = lanes.windows(session, stream, window=window)
+    rows = session.execute(
         text(
             """
             WITH open AS (
-                SELECT b.id, b.campaign_id, b.next_attempt_at,
+                SELECT b.id, b.campaign_id, c.panel_id, b.next_attempt_at, w.size,
                        coalesce(b.rung_at >= now() - make_interval(secs => :again), false) AS is_out
-                FROM batch b JOIN campaign c ON c.id = b.campaign_id
-                WHERE b.status = 'ready' AND c.status = 'sending'
+                FROM campaign c JOIN batch b ON b.campaign_id = c.id
+                JOIN unnest(CAST(:panels AS int[]), CAST(:sizes AS int[])) AS w(panel, size) ON w.panel = c.panel_id
+                WHERE b.status = 'ready' AND c.status = 'sending' AND c.stream = :stream
                   AND (b.next_attempt_at IS NULL OR b.next_attempt_at <= now())
                   AND (b.is_canary OR coalesce(c.canary_stage, 'passed') = 'passed')
                   AND NOT EXISTS (
                       SELECT FROM unnest(CAST(:campaigns AS int[]), CAST(:providers AS text[])) AS held(campaign, provider)
                       WHERE held.campaign = b.campaign_id AND held.provider = b.provider)
-            ), due AS (
-                SELECT id, is_out, count(*) FILTER (WHERE is_out) OVER (PARTITION BY campaign_id) + row_number()
-                       OVER (PARTITION BY campaign_id, is_out ORDER BY next_attempt_at NULLS FIRST, id) AS place
+            ), of_campaign AS (
+                SELECT *, count(*) FILTER (WHERE is_out) OVER (PARTITION BY campaign_id) + row_number()
+                       OVER (PARTITION BY campaign_id, is_out ORDER BY next_attempt_at NULLS FIRST, id) AS turn
                 FROM open
+            ), due AS (
+                SELECT *, count(*) FILTER (WHERE is_out) OVER (PARTITION BY panel_id) + row_number()
+                       OVER (PARTITION BY panel_id, is_out ORDER BY turn, campaign_id) AS place
+                FROM of_campaign
             )
             UPDATE batch SET rung_at = now() FROM due
-            WHERE batch.id = due.id AND NOT due.is_out AND due.place <= :window AND batch.status = 'ready'
-            RETURNING batch.id
+            WHERE batch.id = due.id AND NOT due.is_out AND due.place <= due.size AND batch.status = 'ready'
+            RETURNING batch.id, (due.place - 0.5) / due.size AS turn
             """
         ),
         {
-            "window": window,
+            "stream": stream.value,
+            "panels": list(windows),
+            "sizes": list(windows.values()),
             "again": ring_again_seconds,
             "campaigns": [campaign_id for campaign_id, _ in held],
             "providers": [provider for _, provider in held],
         },
     ).all()
     session.commit()
-    return sorted(rows)
+    return [row.id for row in sorted(rows, key=lambda row: (row.turn, row.id))]
 
 
 def claim(session: AnySession, batch_id: int, *, worker: str, lease_seconds: int) -> ClaimedBatch | None:
@@ -106,22 +121,23 @@ class Standing:
 
     is_ours: bool
     campaign_sends: bool
+    urgent_waits: bool = False
+    """Something urgent found no free thread, and this batch isn't urgent."""
 
 
 def standing(session: AnySession, batch: ClaimedBatch) -> Standing:
-    """Whether the claim is still ours (nobody declared the lease expired, whatever the clocks say) and the campaign is
-    still to be sent."""
-    row = session.execute(
-        text(
-            """
-            SELECT b.claim = :claim AND b.status = 'claimed' AS is_ours, c.status = 'sending' AS campaign_sends
-            FROM batch b JOIN campaign c ON c.id = b.campaign_id WHERE b.id = :id
-            """
-        ),
-        {"id": batch.id, "claim": batch.claim},
-    ).one()
+    """Whether the claim is still ours (nobody declared the lease expired, whatever the clocks say), the campaign is
+    still to be sent, and nothing goes before it."""
+    row = session.execute(text(STANDING), {"id": batch.id, "claim": batch.claim, **lanes.URGENT_WAITS_VALUES}).one()
     session.commit()
-    return Standing(row.is_ours, row.campaign_sends)
+    return Standing(row.is_ours, row.campaign_sends, row.urgent_waits)
+
+
+STANDING = f"""
+    SELECT b.claim = :claim AND b.status = 'claimed' AS is_ours, c.status = 'sending' AS campaign_sends,
+           c.stream <> 'urgent' AND EXISTS ({lanes.URGENT_WAITS}) AS urgent_waits
+    FROM batch b JOIN campaign c ON c.id = b.campaign_id WHERE b.id = :id
+"""  # noqa: S608  # made of constants
 
 
 def release(session: AnySession, batch: ClaimedBatch, *, not_before: datetime | None = None) -> None:

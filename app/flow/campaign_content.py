@@ -18,7 +18,7 @@ from app.mail.merge_language import NAME_FIELD, Part
 from app.mail.problems import Severity
 from app.mail.quoted_printable import clean_text
 from app.mail.templates import check_template
-from app.models import Campaign, CustomField, MailingList, SendingDomain
+from app.models import Campaign, CustomField, MailingList, MailStream, SendingDomain
 
 MAX_NAME_CHARACTERS = 150
 MAX_PREHEADER_CHARACTERS = 250
@@ -39,11 +39,13 @@ class CampaignContent:
     text: str = ""
     list_ids: tuple[int, ...] = ()
     rate_per_hour: int | None = None
+    stream: MailStream = MailStream.BULK
+    """Who may write urgent ones is for the pages to say."""
 
 
 TEMPLATE_PARTS = ("subject", "preheader", "from_name", "html", "text")
 """The fields in which a merge field may stand."""
-TEXT_FIELDS = tuple(f.name for f in fields(CampaignContent) if f.name not in ("list_ids", "rate_per_hour"))
+TEXT_FIELDS = tuple(f.name for f in fields(CampaignContent) if f.name not in ("list_ids", "rate_per_hour", "stream"))
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,10 @@ def content_of(campaign: Campaign) -> CampaignContent:
     """The content as it is stored."""
     texts = {name: getattr(campaign, name) for name in TEXT_FIELDS}
     return CampaignContent(
-        **texts, list_ids=tuple(row.id for row in campaign.lists), rate_per_hour=campaign.rate_per_hour
+        **texts,
+        list_ids=tuple(row.id for row in campaign.lists),
+        rate_per_hour=campaign.rate_per_hour,
+        stream=campaign.stream,
     )
 
 
@@ -79,7 +84,7 @@ def normalised(content: CampaignContent) -> CampaignContent:
         address = parse_address(texts[name])
         texts[name] = address.address if isinstance(address, Address) else texts[name]
     list_ids = tuple(dict.fromkeys(content.list_ids))
-    return CampaignContent(**texts, list_ids=list_ids, rate_per_hour=content.rate_per_hour)
+    return CampaignContent(**texts, list_ids=list_ids, rate_per_hour=content.rate_per_hour, stream=content.stream)
 
 
 def known_fields(session: AnySession, panel_id: int) -> list[str]:

@@ -107,7 +107,7 @@ def _write(session: AnySession, settings: Settings, campaign: Campaign, content:
         raise ContentRefused(problems)
     for name in TEXT_FIELDS:
         setattr(campaign, name, getattr(content, name))
-    campaign.rate_per_hour = content.rate_per_hour
+    campaign.rate_per_hour, campaign.stream = content.rate_per_hour, content.stream
     campaign.lists = list(session.scalars(select(MailingList).where(MailingList.id.in_(content.list_ids))))
     campaign.updated_at = datetime.now(UTC)
 
@@ -115,7 +115,8 @@ def _write(session: AnySession, settings: Settings, campaign: Campaign, content:
 def duplicate_campaign(
     session: AnySession, panel_id: int, campaign_id: int, *, name: str, user_id: int | None = None
 ) -> Campaign:
-    """A new draft with the same content; archived lists are left out. Its own counts, links and proofs start empty."""
+    """A new draft with the same content; archived lists are left out, and so is its priority:
+    being urgent is decided each time. Its own counts, links and proofs start empty."""
     source = _found(session, panel_id, campaign_id)
     content = content_of(source)
     copy = Campaign(panel_id=panel_id, created_by_id=user_id, status=CampaignStatus.DRAFT)

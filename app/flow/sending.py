@@ -52,6 +52,8 @@ class BatchLease:
         self.lost = False
         self.campaign_sends = True
         """Turns false where the campaign was paused or cancelled: no further message of the chunk begins."""
+        self.yields = False
+        """Turns true where urgent work waits and no thread is free: none begins either, and the batch is let go."""
 
     def holds(self) -> bool:
         return not self.lost and boot_seconds() < self._renewed_at + self._seconds - self.MARGIN_SECONDS
@@ -66,6 +68,7 @@ class BatchLease:
         try:
             standing = batches.standing(self._session, self._batch)
             self.lost, self.campaign_sends = self.lost or not standing.is_ours, standing.campaign_sends
+            self.yields = self.yields or standing.urgent_waits
             if not self.lost and now >= self._renewed_at + self._seconds / 3:
                 self.lost = self.lost or not batches.renew(self._session, self._batch, lease_seconds=self._seconds)
                 self._renewed_at = now
@@ -114,7 +117,7 @@ def send_batch(session: AnySession, street: Street, batch_id: int) -> int:
     transport = street.transport(endpoint)
     lease = BatchLease(session, batch, settings.lease_seconds)
     recorded, not_before = 0, None
-    while lease.holds() and not street.stopping():
+    while lease.holds() and not lease.yields and not street.stopping():
         due = min(batches.due_count(session, batch), settings.chunk_size)
         grant = reserve(session, street, batch, endpoint, due) if due else Grant(0)
         wait_seconds = grant.wait_seconds
@@ -154,9 +157,10 @@ def submit(
     addresses: Mapping[int, str],
 ) -> list[Answer]:
     """Render, sign and submit one chunk that is marked `sending`: one answer per delivery. Those that the transport
-    never took were provably not sent; when the campaign is paused or the process asked to stop, it is given no more."""
+    never took were provably not sent; when the campaign is paused, urgent work waits or the process was asked to stop, it is
+    given no more."""
     not_rendered: list[Answer] = []
-    wanted = takewhile(lambda _: lease.campaign_sends and not street.stopping(), chunk)
+    wanted = takewhile(lambda _: lease.campaign_sends and not lease.yields and not street.stopping(), chunk)
     taken: set[int] = set()
     try:
         messages = written(composition, wanted, not_rendered, addresses)

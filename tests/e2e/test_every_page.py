@@ -30,7 +30,8 @@ NO_PAGES = {
     "static", "health.healthz", "public_keys.public_key", "campaigns.download", "egress.export", "imports.rejects",
     "lists.export", "practice.download", "campaigns.download_certificate",
     # Parts that a page fetches again and again, or shows in a frame of its own.
-    "campaigns.live", "campaigns.proofs", "campaigns.report_detail", "campaigns.list_sizes", "campaigns.preview_frame",
+    "campaigns.forecast", "campaigns.live", "campaigns.proofs", "campaigns.report_detail", "campaigns.list_sizes",
+    "campaigns.preview_frame",
     "imports.progress", "lists.count",
     "panels.cards", "panels.monitor", "practice.html", "relay_queue.live",
     # Needs a file on the disk; the import's way is walked in test_main_job.py.

@@ -208,7 +208,7 @@ def test_what_was_not_used_is_given_back_and_what_a_retry_took_is_counted(sessio
 
 
 def test_waits_are_forgotten_when_they_end(redis):
-    waits.note(redis, campaign_id=1, provider="google", cause=WaitCause.IP_RATE, seconds=-1)
+    waits.note(redis, campaign_id=1, provider="google", cause=WaitCause.IP_RATE, seconds=-60)
     waits.note(redis, campaign_id=1, provider="outlook", cause=WaitCause.IP_RATE, seconds=30)
     assert [w.provider for w in waits.current(redis)] == ["outlook"]
     waits.note(redis, campaign_id=2, provider="yahoo", cause=WaitCause.IP_RATE, seconds=30)

@@ -10,16 +10,17 @@ WEB = Path(__file__).resolve().parents[2] / "app" / "web"
 WORDS = frozenset(
     """
     activate addresses archive assignments campaigns cancel chaski check clear confirm contacts count csv custom
-    deactivate delete detail dkim domains duplicate edit egress eml end erase export fields healthz holds html import
-    imports known language lift limits list lists live login logout lookup mapping message monitor move new overview p
-    part password pause people pools practice preview profile progress proof proofs providers quarantine range real
-    recipients rejects relays release report reset restore resume review rows schedule send sessions settings settle
-    sizes static subject subscribe suppressions test text unschedule unsubscribe users well
+    deactivate delete detail dkim domains duplicate edit egress eml end erase export fields forecast healthz holds
+    html import imports known language lift limits list lists live login logout lookup mapping message monitor move
+    new overview p part password pause people pools practice preview profile progress proof proofs providers
+    quarantine range real recipients rejects relays release report reset restore resume review rows schedule send
+    sessions settings settle sizes static subject subscribe suppressions test text unschedule unsubscribe up users
+    warm well
     """.split()
 )
 QUESTIONS = frozenset(
     """
-    after archived before contact delimiter email encoding next outcome pool q sort state status view whole
+    after archived at before contact delimiter email encoding next outcome pool provider q sort state status view whole
     """.split()
 )
 ASKED = re.compile(r'request\.(?:args|values)\.get(?:list)?\("(\w+)"|"(\w+)" (?:not )?in request\.args')

@@ -236,7 +236,7 @@ def test_page_of_an_ip_shows_what_it_sent(session, twelve, person, home):
     day = datetime.now(UTC).date()
     session.add(EgressUse(egress_ip_id=twelve[0].id, provider="google", day=day, submitted=77, deferred=5, bounced=3))
     session.commit()
-    assert "google 77 77 5 3" in read(person, f"{home}/{twelve[0].id}")
+    assert "Google 77 77 5 3" in read(person, f"{home}/{twelve[0].id}")
     assert "8.3 % del correo de su grupo" in read(person, f"{home}/{twelve[0].id}")
 
 
@@ -340,3 +340,40 @@ def test_panel_has_weight_and_limit_for_administrators(session, panel, person):
     submit(person, path, {"limits-weight": "1", "limits-rate_per_hour": ""})
     session.expire_all()
     assert session.get(Panel, panel.id).rate_per_hour is None
+
+
+def test_hourly_limit_of_an_ip_in_form_list_and_file(session, pool, twelve, person, home):
+    ip = twelve[0]
+    page = f"{home}/{ip.id}"
+    form = {"address": ip.address, "helo_name": ip.helo_name, "pool_id": str(pool.id), "weight": "1"}
+    assert submit(person, page, {**form, "rate_per_hour": "0"}).status_code == 400
+    submit(person, page, {**form, "rate_per_hour": "4500"})
+    session.refresh(ip)
+    assert ip.rate_per_hour == 4500
+    assert "hasta 4,500 por hora" in read(person, home)
+    rows = list(csv.reader(io.StringIO(person.get(f"{home}/export.csv").data.decode("utf-8-sig")), delimiter=";"))
+    assert [row[5] for row in rows[:3]] == ["Límite por hora", "4500", ""]
+    submit(person, page, {**form, "rate_per_hour": ""})
+    assert not any(session.scalars(select(EgressIp.rate_per_hour)))
+
+
+def test_pages_of_ips_are_marked_as_relays_in_the_navigation(twelve, person, home):
+    assert re.search(r'href="/relays" aria-current="true"', person.get(home).text)
+
+
+def test_warm_up_page_shows_each_ip_and_what_it_has_left(session, twelve, person, home):
+    today = datetime.now(UTC).date()
+    assert "Ninguna dirección está en calentamiento" in read(person, f"{home}/warm-up")
+    twelve[0].state, twelve[0].warm_up_started_on = EgressState.WARMING, today
+    session.add(EgressUse(egress_ip_id=twelve[0].id, provider="google", day=today, submitted=30))
+    session.commit()
+    told = read(person, f"{home}/warm-up")
+    assert "Google: hoy se entregaron 30 correos ; queda cupo para 70 más." in told
+    assert "192.0.2.1 1 de 16 30/100 30 de 100 70" in told
+    assert "Outlook.com (Hotmail, Live): hoy se entregaron 0 correos" in read(
+        person, f"{home}/warm-up?provider=outlook"
+    )
+
+
+def test_warm_up_page_is_for_administrators(client, alice, relay):
+    assert log_in(client, alice).get(f"/relays/{relay.id}/egress/warm-up").status_code == 404

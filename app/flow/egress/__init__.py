@@ -9,6 +9,7 @@ sheet       a CSV file becomes rows, or problems with row and column
 ranges      many addresses in a row, as the same sheet
 importing   a sheet against what is there: new, changed, unchanged; then all of it at once, or nothing
 figures     what each IP sent, by day and provider; where it stands in its warm-up
+warming     where warming IPs stand today; those that are through become active
 choosing    for the send path: the IPs that may send now
 spreading   for the send path: how many messages each of them gets
 using       for the send path: what each of them was given, counted

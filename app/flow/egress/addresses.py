@@ -7,6 +7,7 @@ from app.mail.addresses import domain_to_ascii
 
 IpAddress = IPv4Address | IPv6Address
 MAX_WEIGHT = 1000
+MAX_RATE_PER_HOUR = 100_000_000
 
 
 def checked_address(typed: str) -> str:
@@ -45,3 +46,10 @@ def checked_weight(weight: int) -> int:
     if not 1 <= weight <= MAX_WEIGHT:
         raise EgressProblem("weight_invalid")
     return weight
+
+
+def checked_rate(rate_per_hour: int | None) -> int | None:
+    """None: without limit. Raises ``rate_invalid``."""
+    if rate_per_hour is not None and not 1 <= rate_per_hour <= MAX_RATE_PER_HOUR:
+        raise EgressProblem("rate_invalid")
+    return rate_per_hour

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Select, func, select
 
 from app.flow.egress.ips import ips_of
+from app.flow.providers import limits_of
 from app.flow.sessions import AnySession
-from app.models import EgressIp, EgressState, EgressUse, ProviderLimits
+from app.models import EgressIp, EgressState, EgressUse
 
 WEEK_DAYS = 7
 
@@ -80,9 +81,9 @@ def warm_up_steps(day: int, caps: Mapping[str, Sequence[int]], use: Mapping[str,
         yield Step(provider, day, len(schedule), cap, use.get(provider, NO_USE).today)
 
 
-def warm_up_caps(session: AnySession) -> dict[str, list[int]]:
-    """The schedules in force, by provider."""
-    return {row.provider: row.warm_up_caps for row in session.scalars(select(ProviderLimits))}
+def warm_up_caps(session: AnySession) -> dict[str, Sequence[int]]:
+    """The schedules in force, by provider: as shipped, but for what people changed."""
+    return {provider: limits.warm_up_caps for provider, limits in limits_of(session).items()}
 
 
 def pool_shares(session: AnySession, relay_id: int) -> dict[int, float]:

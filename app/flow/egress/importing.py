@@ -29,6 +29,8 @@ class Facts:
     pool: str
     state: EgressState
     weight: int
+    rate: int | None = None
+    """Messages an hour; none: without limit."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def plan(session: AnySession, relay_id: int, text: str) -> Plan:
 def facts_of(ips: Sequence[EgressIp], pools: Sequence[EgressPool]) -> dict[str, Facts]:
     """By address."""
     names = {pool.id: pool.name for pool in pools}
-    return {ip.address: Facts(ip.helo_name, names[ip.pool_id], ip.state, ip.weight) for ip in ips}
+    return {ip.address: Facts(ip.helo_name, names[ip.pool_id], ip.state, ip.weight, ip.rate_per_hour) for ip in ips}
 
 
 def compare(rows: Sequence[SheetRow], there: Mapping[str, Facts], pool_names: Sequence[str]) -> Plan:
@@ -117,6 +119,7 @@ def _after(row: SheetRow, before: Facts | None, names: dict[str, str]) -> Facts:
         pool=_pool_name(row.pool, names) if row.pool else old.pool,
         state=row.state or old.state,
         weight=row.weight or old.weight,
+        rate=old.rate if row.rate is None else row.rate or None,
     )
 
 
@@ -156,7 +159,7 @@ def _store(session: AnySession, relay_id: int, found: Plan, reason: str, now: da
     for change in (*found.new, *found.changed):
         ip = ips.get(change.address) or EgressIp(relay_id=relay_id, address=change.address)
         ip.helo_name, ip.weight = change.after.helo, change.after.weight
-        ip.pool_id = pool_ids[change.after.pool]
+        ip.pool_id, ip.rate_per_hour = pool_ids[change.after.pool], change.after.rate
         if change.before is None:
             begin_in(ip, change.after.state, now=now, reason=reason)
             session.add(ip)

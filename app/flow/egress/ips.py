@@ -8,7 +8,7 @@ from sqlalchemy import Select, cast, func, select
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.exc import IntegrityError
 
-from app.flow.egress.addresses import checked_address, checked_helo, checked_weight
+from app.flow.egress.addresses import checked_address, checked_helo, checked_rate, checked_weight
 from app.flow.egress.problems import EgressProblem
 from app.flow.sessions import AnySession
 from app.models import EGRESS_TRANSITIONS, EgressIp, EgressPool, EgressState, EgressUse
@@ -26,6 +26,8 @@ class IpDetails:
     helo_name: str
     pool_id: int
     weight: int = 1
+    rate_per_hour: int | None = None
+    """Upper limit of all that leaves by it; none: as its providers allow."""
 
 
 def ips_of(relay_id: int, *, pool_id: int | None = None, state: EgressState | None = None) -> Select[EgressIp]:
@@ -42,6 +44,7 @@ def add_ip(
     """Raises :class:`EgressProblem`."""
     ip = EgressIp(relay_id=relay_id, address=checked_address(details.address))
     ip.helo_name, ip.weight = checked_helo(details.helo_name), checked_weight(details.weight)
+    ip.rate_per_hour = checked_rate(details.rate_per_hour)
     ip.pool_id = pool_of_relay(session, relay_id, details.pool_id).id
     begin_in(ip, state, now=now)
     session.add(ip)
@@ -53,10 +56,12 @@ def change_ip(session: AnySession, ip: EgressIp, details: IpDetails) -> None:
     """Its address only while it has sent nothing: warm-up and figures are the address' own.
     Raises :class:`EgressProblem`."""
     address, helo_name = checked_address(details.address), checked_helo(details.helo_name)
-    weight, pool = checked_weight(details.weight), pool_of_relay(session, ip.relay_id, details.pool_id)
+    weight, rate = checked_weight(details.weight), checked_rate(details.rate_per_hour)
+    pool = pool_of_relay(session, ip.relay_id, details.pool_id)
     if address != ip.address and has_sent(session, ip):
         raise EgressProblem("address_used")
     ip.address, ip.helo_name, ip.weight, ip.pool_id = address, helo_name, weight, pool.id
+    ip.rate_per_hour = rate
     _commit(session)
 
 

@@ -39,7 +39,7 @@ def sheet_of_range(wanted: Range) -> str:
     writer.writerow(COLUMNS)
     for number, address in enumerate(addresses, start=wanted.first_number):
         helo = wanted.helo_pattern.replace(NUMBER, str(number))
-        writer.writerow([address, helo, wanted.pool, wanted.state.value, wanted.weight])
+        writer.writerow([address, helo, wanted.pool, wanted.state.value, wanted.weight, ""])
     return text.getvalue()
 
 

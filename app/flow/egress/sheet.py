@@ -5,20 +5,21 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from app.flow.egress.addresses import checked_address, checked_helo, checked_weight
+from app.flow.egress.addresses import checked_address, checked_helo, checked_rate, checked_weight
 from app.flow.egress.pools import checked_name
 from app.flow.egress.problems import EgressProblem, SheetProblem
 from app.flow.formulas import undefused
 from app.flow.importing.guess import folded
 from app.models import EgressState
 
-COLUMNS = ("address", "helo", "pool", "state", "weight")
+COLUMNS = ("address", "helo", "pool", "state", "weight", "rate")
 HEADERS: dict[str, str] = {
     **dict.fromkeys(("address", "ip", "ip_address", "direccion", "direccion_ip"), "address"),
     **dict.fromkeys(("helo", "ehlo", "helo_name", "nombre_helo", "nombre"), "helo"),
     **dict.fromkeys(("pool", "grupo"), "pool"),
     **dict.fromkeys(("state", "status", "estado"), "state"),
     **dict.fromkeys(("weight", "peso"), "weight"),
+    **dict.fromkeys(("rate", "rate_per_hour", "hourly_limit", "limite", "limite_por_hora"), "rate"),
 }
 """As :func:`~app.flow.importing.guess.folded` writes them."""
 STATES: dict[str, EgressState] = {
@@ -28,6 +29,9 @@ STATES: dict[str, EgressState] = {
         ("quarantined", "quarantine", "in_quarantine", "en_cuarentena", "cuarentena"), EgressState.QUARANTINED
     ),
 }
+WITHOUT_LIMIT = frozenset({"sin_limite", "ninguno", "none", "no_limit", "unlimited"})
+"""An empty cell changes nothing: this is how a limit is taken away."""
+NO_LIMIT = 0
 NEEDED = ("address",)
 MAX_ROWS = 2000
 MAX_BYTES = 512 * 1024
@@ -44,6 +48,8 @@ class SheetRow:
     pool: str | None
     state: EgressState | None
     weight: int | None
+    rate: int | None
+    """Messages an hour; :data:`NO_LIMIT`: without limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +165,8 @@ def _read_row(line: int, columns: Sequence[str], cells: Sequence[str]) -> SheetR
         helo_name=_cell(told, "helo", checked_helo),
         pool=_cell(told, "pool", checked_name),
         state=_state(told.get("state")),
-        weight=_weight(told.get("weight")),
+        weight=_number(told, "weight", checked_weight),
+        rate=NO_LIMIT if folded(told.get("rate", "")) in WITHOUT_LIMIT else _number(told, "rate", checked_rate),
     )
 
 
@@ -180,10 +187,11 @@ def _state(cell: str | None) -> EgressState | None:
     return STATES[folded(cell)]
 
 
-def _weight(cell: str | None) -> int | None:
-    if cell is None:
+def _number(told: dict[str, str], column: str, check: Callable[[int], int | None]) -> int | None:
+    if column not in told:
         return None
+    cell = told[column]
     try:
-        return checked_weight(int(cell) if cell.isascii() and cell.isdigit() and len(cell) < 10 else 0)
+        return check(int(cell) if cell.isascii() and cell.isdigit() and len(cell) < 10 else 0)
     except EgressProblem as problem:
-        raise CellProblem("weight", problem.code, cell) from problem
+        raise CellProblem(column, problem.code, cell) from problem

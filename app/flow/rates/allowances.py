@@ -30,6 +30,7 @@ class Allowances:
     """Where the breaker lets nothing go: until when, at the earliest."""
     turns_key: str
     """Where the turns of the IPs are counted, see ``app.flow.egress.spreading``."""
+    is_urgent: bool = False
 
 
 def allowances(session: AnySession, *, campaign_id: int, relay_id: int, provider: str) -> Allowances:
@@ -46,10 +47,11 @@ def allowances(session: AnySession, *, campaign_id: int, relay_id: int, provider
     }
     ips = candidates(session, relay_id, facts.panel_id, MailStream(facts.stream)) if relay_id else None
     turns_key = f"chaski:turns:{relay_id}:{facts.panel_id}:{facts.stream}:{provider}"
+    is_urgent = facts.stream == MailStream.URGENT
     held = breaker.standing(session, relay_id, provider, datetime.now(UTC)) if relay_id else Standing()
     if ips is None:
         common |= _of_relay(session, relay_id, provider, held)
-        return Allowances(common, None, {}, held.suspended_until(None), turns_key)
+        return Allowances(common, None, {}, held.suspended_until(None), turns_key, is_urgent)
     free = [ip for ip in ips if held.suspended_until(ip.id) is None]
     return Allowances(
         common,
@@ -57,6 +59,7 @@ def allowances(session: AnySession, *, campaign_id: int, relay_id: int, provider
         _by_ip(session, free, provider, held),
         None if free else min((until for ip in ips if (until := held.suspended_until(ip.id))), default=None),
         turns_key,
+        is_urgent,
     )
 
 

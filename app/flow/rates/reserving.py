@@ -14,7 +14,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from app.flow.egress.spreading import Spread, spread
-from app.flow.rates import waits
+from app.flow.rates import priority, waits
 from app.flow.rates.allowances import Allowances, allowances
 from app.flow.rates.buckets import Buckets, DayCap, Limit, Room
 from app.flow.rates.waits import WaitCause
@@ -75,7 +75,7 @@ class Rates:
         if not found.common and found.candidates is None and found.suspended_until is None:
             return Grant(wanted)
         try:
-            grant, cause = self._reserve(found, wanted)
+            grant, cause = self._in_lane(found, wanted)
             if cause is not None:
                 waits.note(
                     self._redis, campaign_id=campaign_id, provider=provider, cause=cause, seconds=grant.wait_seconds
@@ -84,6 +84,15 @@ class Rates:
             log.warning("rates_not_checked", campaign_id=campaign_id, error=str(error))
             return Grant(0, BROKER_AWAY_SECONDS)
         return grant
+
+    def _in_lane(self, found: Allowances, wanted: int) -> tuple[Grant, WaitCause | None]:
+        """What is urgent keeps room for itself where it is refused; all the rest steps aside for it."""
+        if not found.is_urgent and priority.is_kept(self._redis, found):
+            return Grant(0, priority.STEP_ASIDE_SECONDS), WaitCause.URGENT_FIRST
+        grant, cause = self._reserve(found, wanted)
+        if found.is_urgent and cause is not None:
+            priority.keep_room(self._redis, found, cause, grant.wait_seconds)
+        return grant, cause
 
     def _reserve(self, found: Allowances, wanted: int) -> tuple[Grant, WaitCause | None]:
         if found.suspended_until is not None:

@@ -11,6 +11,8 @@ from typing import Any
 from redis import Redis
 
 KEY = "chaski:waits"
+LATELY_SECONDS = 4.0
+"""A rate of some messages a second is waited for in short pieces: whoever looks in between sees the last one."""
 
 
 class WaitCause(StrEnum):
@@ -24,6 +26,7 @@ class WaitCause(StrEnum):
     POOL_QUARANTINED = "pool_quarantined"
     PROVIDER_SLOWED = "provider_slowed"  # The breaker slowed the whole relay down, at this provider.
     SUSPENDED = "suspended"  # The breaker suspended each IP of the pool, or the whole relay, at this provider.
+    URGENT_FIRST = "urgent_first"  # Something urgent waits for the same limit.
     BROKER_AWAY = "broker_away"  # Limits can't be checked.
 
 
@@ -39,13 +42,14 @@ class Wait:
 def note(redis: Redis, *, campaign_id: int, provider: str, cause: WaitCause, seconds: float) -> None:
     now = _now(redis)
     with redis.pipeline() as pipeline:
-        pipeline.zremrangebyscore(KEY, "-inf", now)
+        pipeline.zremrangebyscore(KEY, "-inf", now - LATELY_SECONDS)
         pipeline.zadd(KEY, {f"{campaign_id}:{provider}:{cause.value}": now + seconds})
         pipeline.execute()
 
 
-def current(redis: Redis) -> list[Wait]:
-    found: Any = redis.zrangebyscore(KEY, f"({_now(redis)}", "+inf", withscores=True)
+def current(redis: Redis, *, lately_seconds: float = 0.0) -> list[Wait]:
+    """``lately_seconds``: also those that ended so long ago."""
+    found: Any = redis.zrangebyscore(KEY, f"({_now(redis) - lately_seconds}", "+inf", withscores=True)
     return [_wait(member, until) for member, until in found]
 
 

@@ -20,8 +20,9 @@ from wtforms.validators import Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from app.flow.campaign_content import CampaignContent, ContentProblem
-from app.models import Campaign, MailingList, SendingDomain
+from app.models import Campaign, MailingList, MailStream, SendingDomain
 from app.web.campaigns.sentences import content_sentence
+from app.web.campaigns.statuses import stream_name
 
 SEPARATORS = re.compile(r"[\s,;]+")
 
@@ -44,6 +45,7 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     html = TextAreaField(_l("HTML"))
     text = TextAreaField(_l("Texto propio"))
     rate_per_hour = IntegerField(_l("Límite de correos por hora"), validators=[Optional()])
+    stream = SelectField(_l("Prioridad"), coerce=MailStream, default=MailStream.BULK)
     read_at = HiddenField()
 
     def offer(self, domains: list[SendingDomain], lists: list[MailingList]) -> None:
@@ -53,6 +55,7 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
         if chosen and chosen not in names:
             names.append(chosen)
         self.from_domain.choices = [(name, f"@{name}") for name in names]
+        self.stream.choices = [(one.value, stream_name(one)) for one in MailStream]
         self.list_ids.choices = [(row.id, row.name) for row in lists]
 
     def content(self) -> CampaignContent:
@@ -65,6 +68,7 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
             text=self.text.data or "",
             list_ids=tuple(self.list_ids.data or ()),
             rate_per_hour=self.rate_per_hour.data,
+            stream=self.stream.data or MailStream.BULK,
         )
 
     def read_moment(self) -> datetime | None:
@@ -84,7 +88,7 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
 def form_values(campaign: Campaign) -> dict[str, Any]:
     """A stored campaign as the form shows it."""
     local, _at, domain = campaign.from_email.rpartition("@")
-    names = ("name", "subject", "preheader", "from_name", "reply_to", "html", "text", "rate_per_hour")
+    names = ("name", "subject", "preheader", "from_name", "reply_to", "html", "text", "rate_per_hour", "stream")
     return {
         **{name: getattr(campaign, name) for name in names},
         "from_local": local,

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 
-from app.models import CampaignStatus, DeliveryStatus, ProofStatus, SkipReason
+from app.models import CampaignStatus, DeliveryStatus, MailStream, ProofStatus, SkipReason
 
 
 def status_name(status: CampaignStatus) -> str:
@@ -31,6 +31,11 @@ STATUS_COLOURS = {
     CampaignStatus.FINISHED: "green",
     CampaignStatus.CANCELLED: "red",
 }
+
+
+def stream_name(stream: MailStream) -> str:
+    names: dict[MailStream, str] = {MailStream.BULK: _("Normal"), MailStream.URGENT: _("Urgente")}
+    return names[stream]
 
 
 def status_badge(status: CampaignStatus) -> tuple[str, str]:

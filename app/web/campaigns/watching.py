@@ -16,6 +16,7 @@ from app.flow.relay_queue import figures as queue_figures
 from app.models import Campaign, Delivery, SkipReason
 from app.web.campaigns import blueprint
 from app.web.campaigns.causes import reply_words
+from app.web.campaigns.pacing import pace_facts
 from app.web.campaigns.statuses import delivery_name, figure_names, reaction_names, skip_name
 from app.web.campaigns.writing import redirect_to
 from app.web.contacts.csv_answer import csv_answer
@@ -40,7 +41,7 @@ def live(campaign_id: int) -> str:
 
 
 def live_facts(campaign: Campaign) -> dict[str, Any]:
-    current = reports.counts(db.session, campaign.id)
+    current, now = reports.counts(db.session, campaign.id), datetime.now(UTC)
     return {
         "counts": current,
         "figures": figure_names(),
@@ -50,7 +51,8 @@ def live_facts(campaign: Campaign) -> dict[str, Any]:
         "reactions": reports.reactions(db.session, campaign),
         "unconfirmed": unconfirmed(campaign, current),
         "in_relay": queue_figures.of_campaign(db.session, campaign.panel_id, campaign.id),
-        "now": datetime.now(UTC),
+        "now": now,
+        **pace_facts(campaign, now),
     }
 
 

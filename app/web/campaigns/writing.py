@@ -17,12 +17,12 @@ from app.flow.composing import CompositionProblem
 from app.flow.review import CLIPPED_AT_BYTES
 from app.mail.html import check_links
 from app.mail.merge_language import EMAIL_FIELD, UNSUBSCRIBE_FIELD
-from app.models import Campaign, CampaignStatus, Role, SendingDomain
+from app.models import Campaign, CampaignStatus, MailStream, Role, SendingDomain
 from app.web.campaigns import blueprint
 from app.web.campaigns.forms import CampaignForm, form_values
 from app.web.campaigns.sentences import content_sentence, problem_sentence
 from app.web.paging import page_by_key
-from app.web.scope import get_or_404, is_htmx, requires
+from app.web.scope import get_or_404, is_htmx, may, requires
 from app.web.security import MAIL_PREVIEW_POLICY
 
 STARTER = Path(__file__).with_name("starter.html")
@@ -67,12 +67,33 @@ def edit(campaign_id: int) -> str | Response:
 
 def edit_form(form: CampaignForm, campaign: Campaign | None) -> str | Response:
     """Show the form, or save what it holds and go on; what is refused is shown with the author's text."""
+    keep_priority(form, campaign)
     content = form.content()
     form.offer(sending_domains(), lists.choices(db.session, g.panel.id, chosen=content.list_ids))
-    if request.method == "POST" and form.validate() and (saved := save(form, campaign, content)) is not None:
+    if (
+        request.method == "POST"
+        and may_have(form, campaign)
+        and form.validate()
+        and (saved := save(form, campaign, content)) is not None
+    ):
         flash(_("Guardado."), "success")
         return redirect_to(next_step(), saved.id)
     return render_editor(form, campaign)
+
+
+def keep_priority(form: CampaignForm, campaign: Campaign | None) -> None:
+    """A form without the field leaves it as it is."""
+    if request.method == "POST" and form.stream.name not in request.form and campaign is not None:
+        form.stream.data = campaign.stream
+
+
+def may_have(form: CampaignForm, campaign: Campaign | None) -> bool:
+    """Only managers make a campaign urgent; an editor may write on in one that is."""
+    is_urgent = campaign is not None and campaign.stream is MailStream.URGENT
+    if form.stream.data is MailStream.URGENT and not is_urgent and not may(Role.MANAGER):
+        form.form_errors.append(_("Solo una persona con rol de gestión puede marcar una campaña como urgente."))
+        return False
+    return True
 
 
 def next_step() -> str:

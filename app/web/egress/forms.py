@@ -6,9 +6,9 @@ from typing import Any
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import IntegerField, SelectField, StringField
-from wtforms.validators import DataRequired, InputRequired, Length, NumberRange
+from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional
 
-from app.flow.egress.addresses import MAX_WEIGHT
+from app.flow.egress.addresses import MAX_RATE_PER_HOUR, MAX_WEIGHT
 from app.flow.egress.ips import MAX_REASON, IpDetails
 from app.flow.egress.pools import MAX_NAME
 from app.flow.egress.ranges import Range
@@ -38,6 +38,11 @@ class IpForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
         validators=[InputRequired(), NumberRange(1, MAX_WEIGHT)],
         description=_l("Su parte del correo del grupo: con peso 2 envía el doble que con 1."),
     )
+    rate_per_hour = IntegerField(
+        _l("Límite de correos por hora"),
+        validators=[Optional(), NumberRange(1, MAX_RATE_PER_HOUR)],
+        description=_l("De todo lo que sale por ella. Vacío: solo los límites de cada proveedor."),
+    )
 
     def __init__(self, pools: Sequence[EgressPool], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -49,6 +54,7 @@ class IpForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
             helo_name=self.helo_name.data or "",
             pool_id=self.pool_id.data,
             weight=self.weight.data or 0,
+            rate_per_hour=self.rate_per_hour.data,
         )
 
 

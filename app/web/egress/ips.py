@@ -86,7 +86,8 @@ def update(relay_id: int, ip_id: int) -> Answer:
 
 def show_in(form: IpForm, problem: EgressProblem) -> None:
     """Beside the field that the problem is about."""
-    fields = {"helo_invalid": form.helo_name, "weight_invalid": form.weight, "pool_missing": form.pool_id}
+    fields = {"helo_invalid": form.helo_name, "weight_invalid": form.weight, "pool_missing": form.pool_id,
+              "rate_invalid": form.rate_per_hour}  # fmt: skip
     field = fields.get(problem.code, form.address)
     field.errors = [*field.errors, egress_sentence(problem)]
 

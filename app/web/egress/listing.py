@@ -151,6 +151,6 @@ def export(relay_id: int) -> Response:
     return csv_answer(f"ip-relay-{relay_id}.csv", [column_name(column) for column in COLUMNS], rows_of(relay_id))
 
 
-def rows_of(relay_id: int) -> Iterator[tuple[str, str, str, str, int]]:
+def rows_of(relay_id: int) -> Iterator[tuple[str, str, str, str, int, int | None]]:
     for ip in db.session.scalars(ips.ips_of(relay_id).order_by(ips.BY_NUMBER)):
-        yield ip.address, ip.helo_name, ip.pool.name, state_name(ip.state), ip.weight
+        yield ip.address, ip.helo_name, ip.pool.name, state_name(ip.state), ip.weight, ip.rate_per_hour

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from app.flow.egress.addresses import MAX_WEIGHT
+from app.flow.egress.addresses import MAX_RATE_PER_HOUR, MAX_WEIGHT
 from app.flow.egress.importing import NEW_STATE
 from app.flow.egress.problems import EgressProblem, SheetProblem
 from app.flow.egress.sheet import RowProblem
+from app.flow.egress.warming import WARM_UP_OVER
 from app.models import EgressState, MailStream
-from app.web.formats import file_size
+from app.web.formats import file_size, number
 
 
 def state_name(state: EgressState) -> str:
@@ -27,6 +28,11 @@ def state_colour(state: EgressState) -> str:
     return colours[state]
 
 
+def reason_words(reason: str) -> str:
+    """What a person wrote, or why the platform changed the state by itself."""
+    return _("terminó su calentamiento en todos los proveedores") if reason == WARM_UP_OVER else reason
+
+
 def stream_name(stream: MailStream) -> str:
     names: dict[MailStream, str] = {MailStream.BULK: _("Masivo"), MailStream.URGENT: _("Urgente")}
     return names[stream]
@@ -39,11 +45,14 @@ def column_name(column: str) -> str:
         "pool": _("Grupo"),
         "state": _("Estado"),
         "weight": _("Peso"),
+        "rate": _("Límite por hora"),
     }
     return names[column]
 
 
 def cell_text(value: object) -> str:
+    if value is None:
+        return _("sin límite")
     return state_name(value) if isinstance(value, EgressState) else str(value)
 
 
@@ -69,6 +78,10 @@ def egress_sentence(problem: EgressProblem) -> str:
         "address_used": _("Esta dirección ya envió correo y no se puede cambiar. Quítela y agregue la otra."),
         "helo_invalid": _("Eso no es un nombre de servidor. Escríbalo como mail-1.example.gob.pe."),
         "weight_invalid": _("El peso es un número entero de 1 a %(most)s.", most=MAX_WEIGHT),
+        "rate_invalid": _(
+            "El límite por hora es un número entero de 1 a %(most)s; escriba «sin límite» para quitarlo.",
+            most=number(MAX_RATE_PER_HOUR),
+        ),
         "wrong_state": _(
             "No se cambió nada: la dirección ya está en el estado «%(state)s».",
             state=state_name(told["state"]) if "state" in told else "",
@@ -111,7 +124,8 @@ def sheet_sentence(problem: SheetProblem) -> str:
             column=column_name(column).lower(),
         ),
         "column_unknown": lambda: _(
-            "La columna «%(column)s» no se conoce. Use: dirección, helo, grupo, estado, peso.", column=column
+            "La columna «%(column)s» no se conoce. Use: dirección, helo, grupo, estado, peso, límite por hora.",
+            column=column,
         ),
         "column_repeated": lambda: _(
             "La columna «%(column)s» está dos veces. Deje una.", column=column_name(column).lower()
@@ -130,6 +144,7 @@ def sheet_sentence(problem: SheetProblem) -> str:
 
 TEMPLATE_WORDS = {
     "state_name": state_name,
+    "reason_words": reason_words,
     "state_colour": state_colour,
     "stream_name": stream_name,
     "column_name": column_name,

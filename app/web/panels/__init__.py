@@ -1,5 +1,6 @@
 """«Elegir plataforma» (the panels as cards) and «Inicio» (the live monitor of one panel)."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, current_app, g, render_template
@@ -10,6 +11,7 @@ from app.extensions import db
 from app.flow import installation, monitoring
 from app.flow import panels as panels_flow
 from app.web import scope
+from app.web.campaigns.pacing import running_waits
 from app.web.campaigns.statuses import status_badge
 from app.web.panels.sentences import alarm_sentence, import_status, subject_url
 from app.web.scope import current_panel
@@ -62,10 +64,15 @@ def overview() -> dict[str, Any]:
 
 @blueprint.get("/p/<panel>/")
 def home() -> str:
-    return render_template("panels/home.html", monitor=monitoring.monitor(db.session, current_panel))
+    return render_template("panels/home.html", **monitor_facts())
 
 
 @blueprint.get("/p/<panel>/monitor")
 def monitor() -> str:
     """The part of the page that fetches itself."""
-    return render_template("panels/monitor.html", monitor=monitoring.monitor(db.session, current_panel))
+    return render_template("panels/monitor.html", **monitor_facts())
+
+
+def monitor_facts() -> dict[str, Any]:
+    found = monitoring.monitor(db.session, current_panel)
+    return {"monitor": found, "waits": running_waits([row.campaign for row in found.running], datetime.now(UTC))}

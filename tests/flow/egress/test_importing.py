@@ -49,6 +49,7 @@ def test_headers_and_states_in_both_languages(text):
         pool="Masivo",
         state=EgressState.ACTIVE,
         weight=3,
+        rate=None,
     )
 
 
@@ -225,3 +226,22 @@ def test_no_text_breaks_the_reader(text):
         read_sheet(text)
     except SheetProblem:
         pass
+
+
+RATES = "dirección;helo;grupo;límite por hora\n192.0.2.1;;;{}\n"
+
+
+@pytest.mark.parametrize(("cell", "limit"), [("5000", 5000), ("", 900), ("sin límite", None), ("none", None)])
+def test_hourly_limit_is_set_kept_or_taken_away(session, relay, ips, cell, limit):
+    ips[0].rate_per_hour = 900
+    session.commit()
+    importing.apply(session, relay.id, RATES.format(cell), reason="prueba", now=NOW)
+    session.expire_all()
+    assert ips[0].rate_per_hour == limit
+    assert ips[1].rate_per_hour is None
+
+
+@pytest.mark.parametrize("cell", ["0", "-1", "1,5", "mucho", "100000001"])
+def test_wrong_hourly_limit_is_refused_in_its_cell(session, relay, ips, cell):
+    (problem,) = importing.plan(session, relay.id, RATES.format(cell)).problems
+    assert (problem.line, problem.column, problem.code, problem.value) == (2, "rate", "rate_invalid", cell)
