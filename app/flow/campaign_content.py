@@ -6,7 +6,7 @@ incomplete (a field left empty is no problem here; ``review`` asks for it before
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from sqlalchemy import select
@@ -23,6 +23,8 @@ from app.models import Campaign, CustomField, MailingList, MailStream, SendingDo
 MAX_NAME_CHARACTERS = 150
 MAX_PREHEADER_CHARACTERS = 250
 MAX_RATE_PER_HOUR = 100_000_000
+MAX_CANARY_PERCENT = 50
+MAX_CANARY_MINUTES = 24 * 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +43,16 @@ class CampaignContent:
     rate_per_hour: int | None = None
     stream: MailStream = MailStream.BULK
     """Who may write urgent ones is for the pages to say."""
+    canary_percent: int | None = None
+    """So much goes out first; empty: all at once."""
+    canary_minutes: int = 30
+    """How long the rest waits after it."""
 
 
 TEMPLATE_PARTS = ("subject", "preheader", "from_name", "html", "text")
 """The fields in which a merge field may stand."""
-TEXT_FIELDS = tuple(f.name for f in fields(CampaignContent) if f.name not in ("list_ids", "rate_per_hour", "stream"))
+PACE_FIELDS = ("rate_per_hour", "stream", "canary_percent", "canary_minutes")
+TEXT_FIELDS = tuple(f.name for f in fields(CampaignContent) if f.name not in ("list_ids", *PACE_FIELDS))
 
 
 @dataclass(frozen=True)
@@ -66,25 +73,20 @@ class ContentProblem:
 
 def content_of(campaign: Campaign) -> CampaignContent:
     """The content as it is stored."""
-    texts = {name: getattr(campaign, name) for name in TEXT_FIELDS}
-    return CampaignContent(
-        **texts,
-        list_ids=tuple(row.id for row in campaign.lists),
-        rate_per_hour=campaign.rate_per_hour,
-        stream=campaign.stream,
-    )
+    written = {name: getattr(campaign, name) for name in (*TEXT_FIELDS, *PACE_FIELDS)}
+    return CampaignContent(**written, list_ids=tuple(row.id for row in campaign.lists))
 
 
 def normalised(content: CampaignContent) -> CampaignContent:
     """As it will be stored: LF line ends, no blanks around one-line fields, addresses in lower case and A-labels."""
-    texts = {name: clean_text(getattr(content, name)) for name in TEXT_FIELDS}
+    texts: dict[str, Any] = {name: clean_text(getattr(content, name)) for name in TEXT_FIELDS}
     texts |= {name: value.strip() for name, value in texts.items() if name not in ("html", "text")}
     texts["text"] = texts["text"] if texts["text"].strip() else ""
     for name in ("from_email", "reply_to"):
         address = parse_address(texts[name])
         texts[name] = address.address if isinstance(address, Address) else texts[name]
     list_ids = tuple(dict.fromkeys(content.list_ids))
-    return CampaignContent(**texts, list_ids=list_ids, rate_per_hour=content.rate_per_hour, stream=content.stream)
+    return replace(content, **texts, list_ids=list_ids)
 
 
 def known_fields(session: AnySession, panel_id: int) -> list[str]:
@@ -112,6 +114,7 @@ def check_content(
         *_template_problems("html", content.html, Part.HTML, known),
         *_template_problems("text", content.text, Part.TEXT, known),
         *_rate_problems(content.rate_per_hour),
+        *_canary_problems(content),
     ]
 
 
@@ -176,6 +179,13 @@ def _list_problems(session: AnySession, panel_id: int, list_ids: tuple[int, ...]
     for list_id in list_ids:
         if list_id not in found:
             yield ContentProblem("list_ids", "list_unknown", {"list": list_id})
+
+
+def _canary_problems(content: CampaignContent) -> Iterator[ContentProblem]:
+    if content.canary_percent is not None and not 1 <= content.canary_percent <= MAX_CANARY_PERCENT:
+        yield ContentProblem("canary_percent", "canary_percent_out_of_range", {"limit": MAX_CANARY_PERCENT})
+    if not 1 <= content.canary_minutes <= MAX_CANARY_MINUTES:
+        yield ContentProblem("canary_minutes", "canary_minutes_out_of_range", {"limit": MAX_CANARY_MINUTES})
 
 
 def _rate_problems(rate_per_hour: int | None) -> Iterator[ContentProblem]:

@@ -15,6 +15,7 @@ from app.config import Settings
 from app.flow import bell, cancelling, review
 from app.flow.campaign_content import (
     MAX_NAME_CHARACTERS,
+    PACE_FIELDS,
     TEXT_FIELDS,
     CampaignContent,
     ContentProblem,
@@ -31,6 +32,7 @@ from app.models import (
     CampaignStatus,
     CanaryStage,
     MailingList,
+    MailStream,
     PauseReason,
     check_transition,
     sources_of,
@@ -105,9 +107,8 @@ def _write(session: AnySession, settings: Settings, campaign: Campaign, content:
     if problems:
         session.rollback()
         raise ContentRefused(problems)
-    for name in TEXT_FIELDS:
+    for name in (*TEXT_FIELDS, *PACE_FIELDS):
         setattr(campaign, name, getattr(content, name))
-    campaign.rate_per_hour, campaign.stream = content.rate_per_hour, content.stream
     campaign.lists = list(session.scalars(select(MailingList).where(MailingList.id.in_(content.list_ids))))
     campaign.updated_at = datetime.now(UTC)
 
@@ -120,10 +121,9 @@ def duplicate_campaign(
     source = _found(session, panel_id, campaign_id)
     content = content_of(source)
     copy = Campaign(panel_id=panel_id, created_by_id=user_id, status=CampaignStatus.DRAFT)
-    for field_name in TEXT_FIELDS:
+    for field_name in (*TEXT_FIELDS, *PACE_FIELDS):
         setattr(copy, field_name, getattr(content, field_name))
-    copy.name = name[:MAX_NAME_CHARACTERS]
-    copy.rate_per_hour = content.rate_per_hour
+    copy.name, copy.stream = name[:MAX_NAME_CHARACTERS], MailStream.BULK
     copy.lists = [row for row in source.lists if row.archived_at is None]
     session.add(copy)
     session.commit()

@@ -5,14 +5,17 @@ by chunk: an outcome waits (``is_applied`` is false) until its delivery is out o
 one too, applies what waits. So neither a crash in between nor the order of the lines matters.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 
-from app.flow import batches, bell
+from app.flow import batches, bell, breaker
+from app.flow.breaker import Heard
 from app.flow.sessions import AnySession
 from app.logs import get_logger
 from app.mail.relay_report import FINAL_SIGHTINGS, Bundle, Seen, Sighting
@@ -37,36 +40,24 @@ class Stored:
     applied: int
 
 
-class Deferral(NamedTuple):
-    """A reply that the relay heard and tries again after."""
+class Refusal(NamedTuple):
+    """A reply with which a provider turned a message away, for now or for good."""
 
     campaign_id: int
     seq: int
     egress_ip_id: int | None
     reply: str
+    at: datetime
 
 
-Hear = Callable[[AnySession, int, Sequence[Deferral]], None]
-"""``(session, relay_id, deferrals)``: who reacts to what providers say. Within the transaction; commits nothing."""
-
-
-def store(
-    session: AnySession,
-    relay_id: int,
-    bundle: Bundle,
-    *,
-    token_key: bytes,
-    malformed: int = 0,
-    hear: Hear | None = None,
-) -> Stored:
-    """Keep a bundle and apply what waits. The same bundle again changes nothing, and ``hear`` hears each deferral once."""
+def store(session: AnySession, relay_id: int, bundle: Bundle, *, token_key: bytes, malformed: int = 0) -> Stored:
+    """Keep a bundle and apply what waits. The same bundle again changes nothing, and the breaker hears each refusal once."""
     refs = _verified(bundle.seen, token_key)
     proofs = TokenReader(token_key, TokenPurpose.PROOF)
     standing = _standing(session, relay_id, [ref for ref, _seen in refs])
     rows = [(ref, seen, *standing[ref]) for ref, seen in refs if ref in standing]
-    deferrals = _insert(session, [row for row in rows if _is_worth_keeping(row[1], row[3])])
-    if hear is not None and deferrals:
-        hear(session, relay_id, deferrals)
+    refusals = _insert(session, [row for row in rows if _is_worth_keeping(row[1], row[3])])
+    _tell_breaker(session, relay_id, refusals, datetime.now(UTC))
     stored = {seen.token for _ref, seen, *_standing in rows}
     foreign = sum(1 for one in bundle.seen if one.token not in stored and proofs.read(one.token) is None)
     _note_reading(session, relay_id, bundle, foreign, malformed)
@@ -74,6 +65,37 @@ def store(
     if foreign:
         log.warning("relay_outcomes_foreign", relay_id=relay_id, sightings=foreign)
     return Stored(len(rows), foreign, apply_waiting(session))
+
+
+def _tell_breaker(session: AnySession, relay_id: int, refusals: Sequence[Refusal], now: datetime) -> None:
+    """What was said lately: a log that is read again after hours says nothing about this moment."""
+    fresh = [one for one in refusals if now - one.at < STILL_TRUE and REPLY_CODE.search(one.reply)]
+    if not fresh:
+        return
+    replies: dict[str, list[Heard]] = {}
+    providers = _providers(session, fresh)
+    for one in sorted(fresh, key=lambda one: one.at):
+        code = REPLY_CODE.search(one.reply)
+        provider = providers.get((one.campaign_id, one.seq))
+        if code and provider:
+            replies.setdefault(provider, []).append(Heard(one.egress_ip_id, int(code[1]), one.reply[code.end() :]))
+    for provider in sorted(replies):
+        breaker.heard(session, relay_id=relay_id, provider=provider, replies=replies[provider], now=now)
+
+
+def _providers(session: AnySession, refusals: Sequence[Refusal]) -> dict[tuple[int, int], str]:
+    """By campaign and seq: that of the batch."""
+    rows = session.execute(
+        text(
+            """
+            SELECT v.campaign_id, v.seq, b.provider
+            FROM (SELECT DISTINCT * FROM unnest(CAST(:campaigns AS int[]), CAST(:seqs AS int[])) AS v(campaign_id, seq)) v
+            JOIN batch b ON b.campaign_id = v.campaign_id AND v.seq BETWEEN b.first_seq AND b.last_seq
+            """
+        ),
+        {"campaigns": [one.campaign_id for one in refusals], "seqs": [one.seq for one in refusals]},
+    )
+    return {(row.campaign_id, row.seq): row.provider for row in rows}
 
 
 def _verified(seen: Iterable[Seen], token_key: bytes) -> list[tuple[DeliveryRef, Seen]]:
@@ -109,19 +131,23 @@ def _is_worth_keeping(seen: Seen, status: str) -> bool:
     return seen.sighting not in TAKEN_SIGHTINGS or status in OPEN_STATUSES
 
 
-def _insert(session: AnySession, rows: Sequence[tuple[DeliveryRef, Seen, Any, str]]) -> list[Deferral]:
-    """Returns the deferrals among them that are new: what is told twice is heard once."""
+def _insert(session: AnySession, rows: Sequence[tuple[DeliveryRef, Seen, Any, str]]) -> list[Refusal]:
+    """Returns the refusals among them that are new: what is told twice is heard once."""
     if not rows:
         return []
     table = RelayOutcome.__table__
     statement = insert(RelayOutcome).on_conflict_do_nothing().returning(
-        table.c.campaign_id, table.c.seq, table.c.egress_ip_id, table.c.reply, table.c.status
+        table.c.campaign_id, table.c.seq, table.c.egress_ip_id, table.c.reply, table.c.at, table.c.status
     )  # fmt: skip
     # In the order of the key, so that two who tell the same don't wait for each other crosswise.
     values = sorted((_values(*row) for row in rows), key=lambda row: tuple(row[name] for name in KEY))
-    return [Deferral(*row[:4]) for row in session.execute(statement, values) if row.status == Sighting.DEFERRED]
+    return [Refusal(*row[:5]) for row in session.execute(statement, values) if row.status in REFUSALS]
 
 
+REFUSALS = (Sighting.DEFERRED, Sighting.BOUNCED)
+STILL_TRUE = timedelta(minutes=10)
+REPLY_CODE = re.compile(r"(?:^|said: )([245][0-9][0-9])[ -]")
+"""Of a reply as Postfix' log tells it; none where the provider could not be reached."""
 KEY = ("frozen_on", "campaign_id", "seq", "at", "queue_id", "status")
 
 

@@ -270,3 +270,27 @@ def test_time_just_passed_is_no_margin(lost):
     lost.session.execute(text("UPDATE relay_log SET read_until = :moment"), {"moment": moment})
     lost.session.commit()
     assert asked(lost) is None
+
+
+TOO_FAST = "host mx.example.net[192.0.2.9] said: 421-4.7.28 unusual rate of mail originating from your IP address"
+
+
+def holds(street: RelayStreet) -> list[tuple[str, str, int]]:
+    rows = street.session.execute(text("SELECT provider, rule, times FROM provider_hold ORDER BY id")).all()
+    return [tuple(row) for row in rows]
+
+
+def test_breaker_hears_what_providers_told_the_relay_once(street):
+    street.session.execute(text("UPDATE batch SET provider = 'google'"))
+    street.session.commit()
+    told = [seen(street, seq, "deferred", reply=TOO_FAST) for seq in (1, 2)]
+    for _ in range(3):
+        store(street, *told)
+    assert [(provider, times) for provider, _rule, times in holds(street)] == [("google", 2)]
+
+
+def test_breaker_hears_nothing_of_a_log_read_again_after_hours(street):
+    street.session.execute(text("UPDATE batch SET provider = 'google'"))
+    street.session.commit()
+    store(street, *(seen(street, seq, "deferred", reply=TOO_FAST, at=NOW - timedelta(hours=1)) for seq in (1, 2)))
+    assert holds(street) == []

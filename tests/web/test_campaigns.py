@@ -631,7 +631,7 @@ class TestWatching:
         assert "attachment" in answer.headers["Content-Disposition"]
 
 
-WRITES = {"edit", "proof", "duplicate", "delete"}
+WRITES = {"edit", "proof", "duplicate", "delete", "follow-up"}
 """What an editor may do with a campaign. Whatever else can be posted to one belongs to sending it."""
 AREA_WRITES = {"new", "live-preview", "live-subject", "text-part"}
 

@@ -19,7 +19,7 @@ from wtforms import (
 from wtforms.validators import Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
-from app.flow.campaign_content import CampaignContent, ContentProblem
+from app.flow.campaign_content import PACE_FIELDS, CampaignContent, ContentProblem
 from app.models import Campaign, MailingList, MailStream, SendingDomain
 from app.web.campaigns.sentences import content_sentence
 from app.web.campaigns.statuses import stream_name
@@ -45,6 +45,8 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     html = TextAreaField(_l("HTML"))
     text = TextAreaField(_l("Texto propio"))
     rate_per_hour = IntegerField(_l("Límite de correos por hora"), validators=[Optional()])
+    canary_percent = IntegerField(_l("Enviar primero a una parte (por ciento)"), validators=[Optional()])
+    canary_minutes = IntegerField(_l("Minutos que espera el resto"), default=30, validators=[Optional()])
     stream = SelectField(_l("Prioridad"), coerce=MailStream, default=MailStream.BULK)
     read_at = HiddenField()
 
@@ -69,6 +71,8 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
             list_ids=tuple(self.list_ids.data or ()),
             rate_per_hour=self.rate_per_hour.data,
             stream=self.stream.data or MailStream.BULK,
+            canary_percent=self.canary_percent.data,
+            canary_minutes=self.canary_minutes.data or CampaignContent.canary_minutes,
         )
 
     def read_moment(self) -> datetime | None:
@@ -88,7 +92,7 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
 def form_values(campaign: Campaign) -> dict[str, Any]:
     """A stored campaign as the form shows it."""
     local, _at, domain = campaign.from_email.rpartition("@")
-    names = ("name", "subject", "preheader", "from_name", "reply_to", "html", "text", "rate_per_hour", "stream")
+    names = ("name", "subject", "preheader", "from_name", "reply_to", "html", "text", *PACE_FIELDS)
     return {
         **{name: getattr(campaign, name) for name in names},
         "from_local": local,

@@ -103,6 +103,10 @@ def content_sentences() -> dict[str, str]:
             "«%(domain)s» no es un dominio de envío de esta plataforma. Elija uno de la lista o pida que lo agreguen en Dominios."
         ),
         "list_unknown": _("Una de las listas elegidas ya no existe o está archivada. Elija otra."),
+        "canary_percent_out_of_range": _(
+            "Escriba un número de 1 a %(limit)s, o deje el campo vacío para enviar todo a la vez."
+        ),
+        "canary_minutes_out_of_range": _("Escriba un número de 1 a %(limit)s."),
         "rate_out_of_range": _("Escriba un número de 1 en adelante, o deje el campo vacío para no limitar."),
         "too_deep": _("Hay demasiados niveles, uno dentro de otro (máximo %(limit)s)."),
         "too_many_tags": _("Hay más de %(limit)s etiquetas entre llaves en esta parte; quite algunas."),
