@@ -9,13 +9,13 @@ from flask import Flask
 WEB = Path(__file__).resolve().parents[2] / "app" / "web"
 WORDS = frozenset(
     """
-    activate addresses archive assignments campaigns cancel chaski check clear confirm contacts count csv custom
-    deactivate delete detail dkim domains duplicate edit egress eml end erase export fields forecast healthz holds
-    html import imports known language lift limits list lists live login logout lookup mapping message monitor move
-    new overview p part password pause people pools practice preview profile progress proof proofs providers
-    quarantine range real recipients rejects relays release report reset restore resume review rows schedule send
-    sessions settings settle sizes static subject subscribe suppressions test text unschedule unsubscribe up users
-    warm well
+    activate addresses api archive assignments campaigns cancel certificate chaski check clear commands confirm
+    contacts count csv custom deactivate delete detail dkim domains duplicate edit egress eml end erase export
+    fields follow forecast healthz holds html import imports known language lift limits list lists live log login
+    logout lookup mapping message monitor move new outcomes overview p part password pause people pools practice
+    preview profile progress proof proofs propose providers quarantine queue range real recipients rejects relay
+    relays release report reset restore resume review rows schedule send sessions settings settle sizes static
+    subject subscribe suppressions test text unschedule unsubscribe up users warm well withdraw zip
     """.split()
 )
 QUESTIONS = frozenset(

@@ -51,6 +51,8 @@ def cause_words(cause: WaitCause) -> str:
         WaitCause.IP_RATE: _("cada IP llegó a su ritmo"),
         WaitCause.WARM_UP: _("calentamiento: el cupo de hoy está completo"),
         WaitCause.POOL_QUARANTINED: _("todas las IP del grupo están en cuarentena"),
+        WaitCause.PROVIDER_SLOWED: _("el proveedor pidió ir más despacio"),
+        WaitCause.SUSPENDED: _("el proveedor pidió no seguir por ahora"),
         WaitCause.URGENT_FIRST: _("deja pasar a una campaña urgente"),
         WaitCause.BROKER_AWAY: _("los ritmos no se pueden comprobar"),
     }
