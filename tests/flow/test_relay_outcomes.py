@@ -132,20 +132,6 @@ def test_many_at_once_neither_lock_each_other_nor_lose_count(session, settings, 
     assert street.counted() == {"delivered": 160, "bounced": 40}
 
 
-def test_each_deferral_is_heard_once_however_often_it_is_told(street):
-    heard: list[relay_outcomes.Deferral] = []
-    bundle = Bundle((seen(street, 1, "deferred", reply="421 slow down", egress_ip_id=7), seen(street, 2, "sent")))
-    for _ in range(3):
-        relay_outcomes.store(
-            street.session,
-            street.relay.id,
-            bundle,
-            token_key=composing.token_key(street.settings),
-            hear=lambda _session, _relay_id, deferrals: heard.extend(deferrals),
-        )
-    assert heard == [(street.campaign.id, 1, 7, "421 slow down")]
-
-
 # What the log proves.
 
 

@@ -1,5 +1,6 @@
 """Hosts on one machine: they reach this side, a pulled cable takes it from them without a word, nothing is left behind."""
 
+import shlex
 import socket
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def port(network):
 
 
 def reaches(network: Network, host: str, port: int) -> bool:
-    command = network.inside(host, f"{sys.executable} -c '{CALL}' {network.gateway} {port}")
+    command = network.inside(host, shlex.join([sys.executable, "-c", CALL, network.gateway, str(port)]))
     return said(command)[0] == 0
 
 
