@@ -9,7 +9,7 @@ from typing import Any
 from redis import Redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, create_engine, event
 
 IDLE_SECONDS, INTERVAL_SECONDS, PROBES = 10, 5, 3
 """Probed after so long without a word, so often, until it counts as gone."""
@@ -47,6 +47,13 @@ def watch_server_side(engine: Engine) -> None:
     def tell(connection: Any, _record: Any) -> None:
         connection.execute(SETTING)
         connection.commit()
+
+
+def one_connection(database_url: str) -> Engine:
+    """For a process of one thread."""
+    engine = create_engine(database_url, pool_size=1, pool_pre_ping=True, connect_args=DATABASE_CONNECTION)
+    watch_server_side(engine)
+    return engine
 
 
 def redis_client(url: str) -> Redis:

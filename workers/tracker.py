@@ -18,12 +18,12 @@ from typing import TypeVar
 
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app import logs
 from app.config import Settings, load_settings
+from app.connections import one_connection
 from app.flow.events import record_lines
 from app.flow.hit_spool import HitSpool, read_spooled
 from app.flow.hit_stream import Entry, HitStream, Unwritable
@@ -52,9 +52,7 @@ class Tracker:
         client = Redis.from_url(settings.redis_url, socket_timeout=BLOCK_SECONDS + 10, socket_connect_timeout=3)
         self._stream = HitStream(client, f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}")
         self._spool = HitSpool(settings.spool_dir)
-        self._engine = create_engine(
-            settings.database_url, pool_size=1, pool_pre_ping=True, connect_args={"connect_timeout": 5}
-        )
+        self._engine = one_connection(settings.database_url)
         self._takeover_seconds = settings.tracker_takeover_seconds
         self._stopping = threading.Event()
         self._next_upkeep = 0.0

@@ -40,33 +40,7 @@ def ring_due(
     has nothing to take back. ``held``: campaigns and mailbox providers whose batches would find nothing that may go."""
     windows = lanes.windows(session, stream, window=window)
     rows = session.execute(
-        text(
-            """
-            WITH open AS (
-                SELECT b.id, b.campaign_id, c.panel_id, b.next_attempt_at, w.size,
-                       coalesce(b.rung_at >= now() - make_interval(secs => :again), false) AS is_out
-                FROM campaign c JOIN batch b ON b.campaign_id = c.id
-                JOIN unnest(CAST(:panels AS int[]), CAST(:sizes AS int[])) AS w(panel, size) ON w.panel = c.panel_id
-                WHERE b.status = 'ready' AND c.status = 'sending' AND c.stream = :stream
-                  AND (b.next_attempt_at IS NULL OR b.next_attempt_at <= now())
-                  AND (b.is_canary OR coalesce(c.canary_stage, 'passed') = 'passed')
-                  AND NOT EXISTS (
-                      SELECT FROM unnest(CAST(:campaigns AS int[]), CAST(:providers AS text[])) AS held(campaign, provider)
-                      WHERE held.campaign = b.campaign_id AND held.provider = b.provider)
-            ), of_campaign AS (
-                SELECT *, count(*) FILTER (WHERE is_out) OVER (PARTITION BY campaign_id) + row_number()
-                       OVER (PARTITION BY campaign_id, is_out ORDER BY next_attempt_at NULLS FIRST, id) AS turn
-                FROM open
-            ), due AS (
-                SELECT *, count(*) FILTER (WHERE is_out) OVER (PARTITION BY panel_id) + row_number()
-                       OVER (PARTITION BY panel_id, is_out ORDER BY turn, campaign_id) AS place
-                FROM of_campaign
-            )
-            UPDATE batch SET rung_at = now() FROM due
-            WHERE batch.id = due.id AND NOT due.is_out AND due.place <= due.size AND batch.status = 'ready'
-            RETURNING batch.id, (due.place - 0.5) / due.size AS turn
-            """
-        ),
+        text(RING_DUE),
         {
             "stream": stream.value,
             "panels": list(windows),
@@ -78,6 +52,33 @@ def ring_due(
     ).all()
     session.commit()
     return [row.id for row in sorted(rows, key=lambda row: (row.turn, row.id))]
+
+
+RING_DUE = """
+    WITH open AS (
+        SELECT b.id, b.campaign_id, c.panel_id, b.next_attempt_at, w.size,
+               coalesce(b.rung_at >= now() - make_interval(secs => :again), false) AS is_out
+        FROM campaign c JOIN batch b ON b.campaign_id = c.id
+        JOIN unnest(CAST(:panels AS int[]), CAST(:sizes AS int[])) AS w(panel, size) ON w.panel = c.panel_id
+        WHERE b.status = 'ready' AND c.status = 'sending' AND c.stream = :stream
+          AND (b.next_attempt_at IS NULL OR b.next_attempt_at <= now())
+          AND (b.is_canary OR coalesce(c.canary_stage, 'passed') = 'passed')
+          AND NOT EXISTS (
+              SELECT FROM unnest(CAST(:campaigns AS int[]), CAST(:providers AS text[])) AS held(campaign, provider)
+              WHERE held.campaign = b.campaign_id AND held.provider = b.provider)
+    ), of_campaign AS (
+        SELECT *, count(*) FILTER (WHERE is_out) OVER (PARTITION BY campaign_id) + row_number()
+               OVER (PARTITION BY campaign_id, is_out ORDER BY next_attempt_at NULLS FIRST, id) AS turn
+        FROM open
+    ), due AS (
+        SELECT *, count(*) FILTER (WHERE is_out) OVER (PARTITION BY panel_id) + row_number()
+               OVER (PARTITION BY panel_id, is_out ORDER BY turn, campaign_id) AS place
+        FROM of_campaign
+    )
+    UPDATE batch SET rung_at = now() FROM due
+    WHERE batch.id = due.id AND NOT due.is_out AND due.place <= due.size AND batch.status = 'ready'
+    RETURNING batch.id, (due.place - 0.5) / due.size AS turn
+"""
 
 
 def claim(session: AnySession, batch_id: int, *, worker: str, lease_seconds: int) -> ClaimedBatch | None:

@@ -15,10 +15,11 @@ from types import FrameType
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from app import logs
 from app.config import Settings, load_settings
+from app.connections import one_connection
 from app.logs import get_logger
 from app.mail.postfix_log import Interrupted, is_postfix_line, parse_line
 from app.mail.relay_report import MAX_SIGHTINGS, Bundle, Seen
@@ -167,7 +168,7 @@ def _local(told: argparse.Namespace, settings: Settings) -> Follower | None:
 
 
 def _relay_id(settings: Settings, name: str) -> int:
-    engine = create_engine(settings.database_url)
+    engine = one_connection(settings.database_url)
     with engine.connect() as connection:
         relay_id = connection.scalar(text("SELECT id FROM relay WHERE name = :name"), {"name": name})
     engine.dispose()

@@ -14,11 +14,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.config import Settings
+from app.connections import one_connection
 from app.flow import composing, relay_outcomes
 from app.mail.relay_report import Bundle, to_json
 
@@ -44,9 +45,7 @@ class IntoDatabase:
     """Where the platform and its relay share a host."""
 
     def __init__(self, settings: Settings, relay_id: int) -> None:
-        self._engine: Engine = create_engine(
-            settings.database_url, pool_size=1, pool_pre_ping=True, connect_args={"connect_timeout": 5}
-        )
+        self._engine = one_connection(settings.database_url)
         self._relay_id = relay_id
         self._token_key = composing.token_key(settings)
 

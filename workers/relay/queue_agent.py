@@ -18,12 +18,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-from sqlalchemy import create_engine, select
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app import logs
 from app.config import Settings, load_settings
+from app.connections import one_connection
 from app.flow.relay_queue import commands, snapshot
 from app.flow.relay_queue.commands import Order, OrderedMail
 from app.logs import get_logger
@@ -56,7 +57,7 @@ class LocalPlatform:
     def __init__(self, settings: Settings, relay_id: int) -> None:
         self._settings = settings
         self._relay_id = relay_id
-        self._engine = create_engine(settings.database_url, pool_size=1, pool_pre_ping=True)
+        self._engine = one_connection(settings.database_url)
 
     def tell(self, listing: Listing) -> None:
         with Session(self._engine) as session:
@@ -150,7 +151,7 @@ def _outcome(mail: OrderedMail, found: Mapping[str, QueuedMail], done: set[str])
 
 
 def relay_named(settings: Settings, name: str) -> int | None:
-    engine = create_engine(settings.database_url)
+    engine = one_connection(settings.database_url)
     with Session(engine) as session:
         found = session.scalar(select(Relay.id).where(Relay.name == name))
     engine.dispose()

@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from app import flask_configuration, logs
 from app.config import Settings
+from app.connections import DATABASE_CONNECTION
 from app.current import current_settings
 from app.extensions import db
 from app.logs import get_logger
@@ -63,7 +64,7 @@ def engine_options() -> dict[str, Any]:
         "max_overflow": 4,
         "pool_timeout": 5,
         "pool_recycle": 1800,
-        "connect_args": {"connect_timeout": 3, "options": "-c statement_timeout=5000"},
+        "connect_args": {**DATABASE_CONNECTION, "connect_timeout": 3, "options": "-c statement_timeout=5000"},
     }
 
 
