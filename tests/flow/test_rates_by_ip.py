@@ -175,6 +175,16 @@ def test_flushed_redis_does_not_warm_an_ip_twice(session, redis, pool, campaign)
     assert reserve(session, redis, campaign, 100).count == 0
 
 
+def test_retry_may_keep_an_ip_that_is_slow_but_none_that_is_through_with_its_day(session, redis, pool, campaign):
+    limit(session, per_minute=600, caps=(5,))  # A hundred in the bucket.
+    cold = factories.egress_ip(session, pool, "192.0.2.1", state=EgressState.WARMING)
+    slow, free = (factories.egress_ip(session, pool, f"192.0.2.{n}", rate_per_hour=3600 * n) for n in (2, 3))
+    assert reserve(session, redis, campaign, 25).ips == {cold.id: 5, slow.id: 10, free.id: 10}
+    grant = reserve(session, redis, campaign, 30)
+    assert set(grant.ips) <= {slow.id, free.id}
+    assert set(grant.addresses) == {slow.id, free.id}
+
+
 def test_many_workers_at_once_never_pass_a_day_s_cap(session, redis, pool, campaign):
     limit(session, caps=(100,))
     for n in (1, 2, 3):

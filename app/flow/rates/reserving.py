@@ -42,7 +42,8 @@ class Grant:
     ips: Mapping[int, int] | None = None
     """How many by which IP; None where the relay has none of ours."""
     addresses: Mapping[int, str] = field(default_factory=dict)
-    """Of every IP that may be used, also by a retry that had it before."""
+    """Of every IP that may be used, also by a retry that had it before: an IP that only has to slow down, but none that is
+    through with its day."""
     limits: Allowances | None = field(default=None, repr=False)
 
     @property
@@ -110,7 +111,7 @@ class Rates:
             if share is not None and not share.given:
                 return _wait_for_ips(rooms)
             if self._take(found, share, count):
-                return _granted(found, share, count), None
+                return _granted(found, share, count, rooms), None
         return Grant(0, 0.2), None
 
     def _rooms_of_ips(self, found: Allowances, wanted: int) -> dict[int, dict[Limit, Room]]:
@@ -153,11 +154,16 @@ def _counts(found: Allowances, count: int, by_ip: Mapping[int, int]) -> dict[Lim
     return {limit: number for limit, number in (dict.fromkeys(found.common, count) | of_ips).items() if number}
 
 
-def _granted(found: Allowances, share: Spread | None, count: int) -> Grant:
+def _granted(found: Allowances, share: Spread | None, count: int, rooms: Mapping[int, Mapping[Limit, Room]]) -> Grant:
     if share is None or found.candidates is None:
         return Grant(count, limits=found)
-    addresses = {ip.id: ip.address for ip in found.candidates}
+    addresses = {ip.id: ip.address for ip in found.candidates if not _is_through(rooms[ip.id])}
     return Grant(sum(share.given.values()), ips=share.given, addresses=addresses, limits=found)
+
+
+def _is_through(of_ip: Mapping[Limit, Room]) -> bool:
+    """With today's share of its warm-up: a retry is a message, too, and goes by another IP then."""
+    return any(isinstance(limit, DayCap) and room.free < 1 for limit, room in of_ip.items())
 
 
 def _wait_for_common(found: Allowances, rooms: Mapping[Limit, Room]) -> tuple[Grant, WaitCause]:
@@ -170,7 +176,7 @@ def _wait_for_ips(rooms: Mapping[int, Mapping[Limit, Room]]) -> tuple[Grant, Wai
     """Until the first IP has room again; an IP has when all of its limits have."""
     seconds, cause = DAY_CAP_SECONDS, WaitCause.WARM_UP
     for of_ip in rooms.values():
-        if any(isinstance(limit, DayCap) and room.free < 1 for limit, room in of_ip.items()):
+        if _is_through(of_ip):
             continue
         longest = max(room.wait_seconds or 0 for room in of_ip.values())
         if longest <= seconds:
