@@ -6,6 +6,7 @@
     postgres    EmbeddedPostgres: PostgreSQL 18 from a wheel, reachable through a private unix socket only
     redis       EmbeddedRedis: `redis-server` on a loopback port, behind a random password
     postfix     PostfixService: Debian's Postfix as a private instance, for tests and chaos
+    rabbitmq    RabbitService: Debian's RabbitMQ as a private instance, for tests and chaos
     guard       keeps a daemon from outliving us that forgets whose child it is
     private_files   files with secrets in them
     instance    where the running instance says how to reach it (`var/instance.json`)
