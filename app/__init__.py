@@ -2,6 +2,7 @@
 
 config      the only reader of the environment
 connections connections that notice when the other side is gone
+amqp        the same for RabbitMQ, and why it can't be worked with
 models      the nouns
 flow        the one-way street, one file per station
 mail        pure: render, sign, headers, tokens, replies

@@ -8,13 +8,21 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MAY_BE_ZERO = frozenset({"trusted_proxies", "practice_relay_port", "reconcile_grace_seconds"})
 """No proxy, any free port, no wait. With 0 or less of any other number, nothing would be kept, sent or let in."""
+
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+RABBIT_SCHEMES = ("amqp://", "amqps://")
+RABBIT_OPTIONS = frozenset(
+    {"heartbeat", "socket_timeout", "stack_timeout", "blocked_connection_timeout", "ssl_options"}
+)
+"""What may stand behind the ``?`` of its URL, as pika reads it."""
 
 
 class ConfigurationError(RuntimeError):
@@ -25,13 +33,13 @@ class ConfigurationError(RuntimeError):
 class Settings:
     """All settings of an installation. Names equal the environment variables, in lower case."""
 
-    database_url: str
+    database_url: str = field(repr=False)
     """SQLAlchemy URL of PostgreSQL (``postgresql+psycopg://…``)."""
-    broker_url: str
-    """``redis://…``: the doorbell of the workers."""
-    redis_url: str
-    """``redis://…`` for tracking events and rate limits, where that shall be another server than the broker's."""
-    secret_key: str
+    broker_url: str = field(repr=False)
+    """The doorbell of the workers: ``redis://…``, or RabbitMQ: ``amqp://user:password@host:5672/virtual_host``."""
+    redis_url: str = field(repr=False)
+    """``redis://…`` for tracking events and rate limits. Needed beside RabbitMQ; otherwise the broker's."""
+    secret_key: str = field(repr=False)
     """Signs sessions and, through :meth:`derived_key`, tokens and stored secrets. Never change it on a live installation."""
     public_url: str = "http://127.0.0.1:8025"
     """Where people and recipients reach the platform; base of tracking links unless a sending domain has its own host."""
@@ -94,6 +102,10 @@ class Settings:
     log_format: str = "console"
     """``console`` or ``json``."""
 
+    @property
+    def broker_is_rabbit(self) -> bool:
+        return self.broker_url.startswith(RABBIT_SCHEMES)
+
     def derived_key(self, purpose: str) -> bytes:
         """A 32-byte key for one purpose, derived from ``secret_key`` (keyed BLAKE2b, RFC 7693)."""
         return hashlib.blake2b(
@@ -137,14 +149,50 @@ def load_settings(environ: Mapping[str, str] = os.environ, **overrides: Any) -> 
     values["database_url"] = values["database_url"].replace("postgres://", "postgresql://", 1)
     if values["database_url"].startswith("postgresql://"):
         values["database_url"] = values["database_url"].replace("postgresql://", "postgresql+psycopg://", 1)
-    values.setdefault("redis_url", values["broker_url"])
-    for name in ("broker_url", "redis_url"):
-        if not values[name].startswith(("redis://", "rediss://", "unix://")):
-            raise ConfigurationError(f"{name.upper()} must be a redis://, rediss:// or unix:// URL.")
+    values["redis_url"] = redis_beside(values["broker_url"], values.get("redis_url"))
     if values.get("public_url", "").startswith("https://"):
         values.setdefault("secure_cookies", True)
     _check_least(values)
     return Settings(**values)
+
+
+def redis_beside(broker_url: str, redis_url: str | None) -> str:
+    """The Redis of tracking and limits. Raises :class:`ConfigurationError` where one of the two can't be what it is for."""
+    if broker_url.startswith(RABBIT_SCHEMES):
+        _check_rabbit(broker_url)
+        if not redis_url:
+            raise ConfigurationError(
+                "BROKER_URL names RabbitMQ, and REDIS_URL is not set: limits and tracking need a Redis as well. Set "
+                "REDIS_URL=redis://…, the same one on every host."
+            )
+    elif not broker_url.startswith(REDIS_SCHEMES):
+        raise ConfigurationError("BROKER_URL must be a redis://, rediss://, unix://, amqp:// or amqps:// URL.")
+    found = redis_url or broker_url
+    if not found.startswith(REDIS_SCHEMES):
+        raise ConfigurationError("REDIS_URL must be a redis://, rediss:// or unix:// URL.")
+    return found
+
+
+def _check_rabbit(url: str) -> None:
+    """Its form. What the URL says is not repeated: it holds a password, whole or in pieces."""
+    try:
+        is_whole = _is_whole(url)
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        raise ConfigurationError(
+            "BROKER_URL is not of the form amqp://user:password@host:5672/virtual_host. Within its parts write / @ : # ? % "
+            "as %2F %40 %3A %23 %3F %25."
+        )
+
+
+def _is_whole(url: str) -> bool:
+    """A host, user and password or neither, one virtual host, and options that the client knows. ValueError: no URL at all."""
+    parts = urlsplit(url)
+    options = {name for name, _ in parse_qsl(parts.query, strict_parsing=True)} if parts.query else set()
+    has_log_in = bool(parts.username) == bool(parts.password)
+    has_address = bool(parts.hostname) and parts.port != 0
+    return has_address and has_log_in and "/" not in parts.path[1:] and not parts.fragment and options <= RABBIT_OPTIONS
 
 
 def _check_least(values: Mapping[str, Any]) -> None:
