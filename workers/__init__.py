@@ -1,6 +1,7 @@
 """Everything that runs off-request. Actors are thin: an id in, one call into ``app.flow``.
 
-broker           the doorbell: Redis, the application context around each message
+broker           the doorbell: Redis or RabbitMQ, the application context around each message
+rabbit           how RabbitMQ is a doorbell
 actors           what a message makes a worker do
 street           what this process brings along: settings, compiled campaigns, relays, rates, transports
 dispatcher       finds what is due and rings; one active, others stand by

@@ -8,13 +8,13 @@ import dramatiq
 from app.current import current_settings
 from app.extensions import db
 from app.flow import audience, imports, mail_domains, proofs, reconciling, report_details, sending
-from workers.broker import start_worker_application
+from workers.broker import RING_EXPIRES_MS, start_worker_application
 from workers.street import ask_relay, message_ids, street_of
 
 app = start_worker_application()
 
-DOORBELL: dict[str, Any] = {"max_retries": 0, "max_age": 5 * 60 * 1000, "time_limit": 24 * 3600 * 1000}
-"""Never retried by the broker; an old ring is dropped, since the dispatcher rings again; no time limit that matters,
+DOORBELL: dict[str, Any] = {"max_retries": 0, "max_age": RING_EXPIRES_MS, "time_limit": 24 * 3600 * 1000}
+"""Never retried by the broker; no time limit that matters,
 since Dramatiq would raise into the middle of the work: leases are what bounds it here."""
 
 

@@ -13,11 +13,15 @@ from flask import Flask
 from flask.ctx import AppContext
 
 from app import create_app
+from app.amqp import parameters
 from app.config import Settings
 from app.connections import redis_client
 from app.extensions import db
+from workers.rabbit import RabbitDoorbell
 
 BROKER_NAMESPACE = "chaski"
+RING_EXPIRES_MS = 5 * 60 * 1000
+"""An old ring is dropped, since the dispatcher rings again."""
 
 
 stopping = threading.Event()
@@ -64,9 +68,17 @@ def make_broker(settings: Settings, app: Flask | None = None) -> dramatiq.Broker
     ]
     if app is not None:
         middleware += [OrderlyStop(), ApplicationContext(app)]
+    if settings.broker_is_rabbit:
+        return RabbitDoorbell(parameters(settings.broker_url), expires_ms=RING_EXPIRES_MS, middleware=middleware)
     return RedisBroker(  # type: ignore[no-untyped-call]  # dramatiq
         client=redis_client(settings.broker_url), middleware=middleware, namespace=BROKER_NAMESPACE
     )
+
+
+def tend(broker: dramatiq.Broker) -> None:
+    """Between two rings. RabbitMQ hangs up on who isn't heard of; Redis doesn't mind."""
+    if isinstance(broker, RabbitDoorbell):
+        broker.tend()
 
 
 def worker_name() -> str:

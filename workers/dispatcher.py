@@ -14,6 +14,7 @@ from types import FrameType
 
 import dramatiq
 import psycopg
+from dramatiq.errors import BrokerConnectionError
 from flask import Flask
 from redis.exceptions import RedisError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
@@ -43,6 +44,7 @@ from app.logs import get_logger
 from app.models import MailStream
 from app.models.partitions import ensure_coming_partitions
 from workers import actors
+from workers.broker import tend
 
 log = get_logger(__name__)
 
@@ -115,6 +117,7 @@ class Dispatcher:
         doesn't keep the others from their work."""
         with self._app.app_context():
             for step in (
+                self._tend_broker,
                 self._ensure_partitions,
                 self._expire_leases,
                 self._start_campaigns,
@@ -137,11 +140,14 @@ class Dispatcher:
                     step()
                 except OperationalError:
                     raise
-                except (RedisError, SQLAlchemyError) as error:
+                except (BrokerConnectionError, RedisError, SQLAlchemyError) as error:
                     db.session.rollback()
                     log.error("sweep_step_failed", step=step.__name__, error=str(error)[:500])
                 finally:
                     db.session.remove()
+
+    def _tend_broker(self) -> None:
+        tend(dramatiq.get_broker())
 
     def _expire_leases(self) -> None:
         for expired in batches.expire_leases(db.session):
