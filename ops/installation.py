@@ -34,10 +34,26 @@ from ops.supervise import BackOff, Supervisor
 
 PRACTICE_RELAY_PORT = 2525
 _LOOPBACK = "127.0.0.1"
+_RABBIT = ("amqp://", "amqps://")
 
 
 class InstallationError(Exception):
     """A step failed; the text says which and why."""
+
+
+def usable_broker(broker: str, redis: str | None) -> dict[str, str]:
+    """BROKER_URL and REDIS_URL as they are to be; InstallationError with what is wrong with one of them."""
+    from app import amqp  # The application takes a second to import.
+    from app.config import ConfigurationError, redis_beside
+
+    try:
+        beside = redis_beside(broker, redis)
+    except ConfigurationError as error:
+        raise InstallationError(str(error)) from error
+    problem = amqp.problem(broker) if broker.startswith(_RABBIT) else None
+    if problem:
+        raise InstallationError(problem)
+    return {"BROKER_URL": broker, "REDIS_URL": beside}
 
 
 class Installation:
@@ -132,6 +148,7 @@ class Installation:
 
     def start_services(self) -> None:
         """PostgreSQL and Redis, each unless the environment names one; then `var/instance.json`."""
+        broker = self._broker_settings()
         settings: dict[str, str | int] = {
             "DATABASE_URL": self._given.get("DATABASE_URL") or self._start_postgres(),
             "SECRET_KEY": self._given.get("SECRET_KEY") or secret_key(self.var),
@@ -139,7 +156,7 @@ class Installation:
             "VAR_DIR": str(self.var),
             "PRACTICE_RELAY_PORT": self._practice_relay_port(),
         }
-        write_instance(self.var, settings | self._broker_settings())
+        write_instance(self.var, settings | broker)
 
     def _start_postgres(self) -> str:
         self.postgres = EmbeddedPostgres(self.var / "postgres", durable=self._durable)
@@ -150,8 +167,13 @@ class Installation:
         return self.redis.start()
 
     def _broker_settings(self) -> dict[str, str]:
+        """Beside RabbitMQ the embedded Redis keeps the limits, unless other hosts could share the work: then each would
+        keep limits of its own, and together they would send too fast."""
         broker = self._given.get("BROKER_URL") or self._start_redis()
-        return {"BROKER_URL": broker, "REDIS_URL": self._given.get("REDIS_URL") or broker}
+        redis = self._given.get("REDIS_URL")
+        if not redis and broker.startswith(_RABBIT) and not self._given.get("DATABASE_URL"):
+            redis = self._start_redis()
+        return usable_broker(broker, redis)
 
     def _practice_relay_port(self) -> int:
         given = self._given.get("PRACTICE_RELAY_PORT")

@@ -7,6 +7,7 @@ from pathlib import Path
 import redis
 from sqlalchemy import text
 
+from app import amqp
 from app.config import Settings
 from app.flow.sessions import AnySession
 from app.version import version
@@ -16,7 +17,7 @@ DISPATCHER_LOCK = 0x43_48_41_53_4B_49
 WORKER_HEARTBEATS = "chaski:__heartbeats__"
 """Dramatiq's sorted set: each process on the broker with the time of its last sign of life, in ms."""
 HEARTBEAT_SECONDS = 15
-REDIS_TIMEOUT_SECONDS = 1
+TIMEOUT_SECONDS = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,9 @@ class InstallationState:
     database_embedded: bool
     broker_reachable: bool
     broker_embedded: bool
+    broker_is_rabbit: bool
+    redis_reachable: bool
+    """Limits and tracking; the same as ``broker_reachable`` where Redis is the broker, too."""
     dispatcher_active: bool
     workers_alive: bool | None
     """None where the broker can't tell (out of reach)."""
@@ -39,6 +43,8 @@ def installation_state(session: AnySession, settings: Settings) -> InstallationS
         database_embedded=database_embedded(settings),
         broker_reachable=reachable,
         broker_embedded=broker_embedded(settings),
+        broker_is_rabbit=settings.broker_is_rabbit,
+        redis_reachable=redis_reachable(settings) if settings.redis_url != settings.broker_url else reachable,
         dispatcher_active=dispatcher_active(session),
         workers_alive=alive,
     )
@@ -67,14 +73,28 @@ def dispatcher_active(session: AnySession) -> bool:
 
 
 def broker_state(settings: Settings) -> tuple[bool, bool | None]:
-    """Whether Redis answers, and whether a process fetched work from it lately."""
-    url = settings.broker_url if settings.broker_url.startswith(("redis", "unix")) else settings.redis_url
+    """Whether the broker answers, and whether workers serve it: a process fetched work from Redis lately, or each of
+    RabbitMQ's queues has a consumer."""
+    return _rabbit_state(settings.broker_url) if settings.broker_is_rabbit else _redis_state(settings.broker_url)
+
+
+def redis_reachable(settings: Settings) -> bool:
+    return _redis_state(settings.redis_url)[0]
+
+
+def _rabbit_state(url: str) -> tuple[bool, bool | None]:
+    try:
+        return True, all(amqp.consumers(url, patience_seconds=TIMEOUT_SECONDS).values())
+    except amqp.AMQP_FAILURES:
+        return False, None
+
+
+def _redis_state(url: str) -> tuple[bool, bool | None]:
     try:
         with redis.Redis.from_url(
-            url, socket_timeout=REDIS_TIMEOUT_SECONDS, socket_connect_timeout=REDIS_TIMEOUT_SECONDS
+            url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
         ) as client:
             since_ms = (datetime.now(UTC).timestamp() - HEARTBEAT_SECONDS) * 1000
-            alive = client.zcount(WORKER_HEARTBEATS, since_ms, "+inf")
+            return True, client.zcount(WORKER_HEARTBEATS, since_ms, "+inf") > 0
     except redis.RedisError:
         return False, None
-    return True, (alive > 0 if url == settings.broker_url else None)
