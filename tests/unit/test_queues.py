@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+from app.amqp import QUEUES as QUEUES_OF_RABBITMQ
 from ops.procfile import read_procfile
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +29,7 @@ def served_by_processes() -> set[str]:
 
 def test_every_queue_is_served_and_every_served_queue_is_named() -> None:
     assert named_by_actors()
-    assert named_by_actors() == served_by_processes()
+    assert named_by_actors() == served_by_processes() == set(QUEUES_OF_RABBITMQ)
 
 
 def test_no_actor_is_retried_by_the_broker() -> None:
