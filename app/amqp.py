@@ -18,8 +18,10 @@ from pika.exceptions import (
     AMQPError,
     ChannelClosedByBroker,
     ConnectionClosedByBroker,
+    IncompatibleProtocolError,
     ProbableAccessDeniedError,
     ProbableAuthenticationError,
+    ProtocolSyntaxError,
 )
 
 from app.connections import GONE_SECONDS, IDLE_SECONDS, INTERVAL_SECONDS, PROBES
@@ -142,7 +144,11 @@ def _unreachable(where: str, error: Exception) -> str:
         return f"RabbitMQ does not answer at {where} ({reason.strerror}). Start it, or correct BROKER_URL."
     if isinstance(reason, TimeoutError | AMQPConnectorStackTimeout):
         return f"RabbitMQ does not answer at {where} in time. Look at it and at the firewall, or correct BROKER_URL."
-    return f"What listens at {where} does not speak with us as RabbitMQ does ({type(reason).__name__}). Correct BROKER_URL."
+    if isinstance(reason, ProtocolSyntaxError | IncompatibleProtocolError) or isinstance(
+        error, ProtocolSyntaxError | IncompatibleProtocolError
+    ):
+        return f"What listens at {where} does not speak with us as RabbitMQ does. Correct BROKER_URL."
+    return f"RabbitMQ at {where} hung up ({type(reason).__name__}: {reason})."
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -16,17 +16,13 @@ from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.errors import ConnectionClosed
 from pika.exceptions import AMQPError, AMQPHeartbeatTimeout
 
-from app.amqp import AMQP_FAILURES, declare
+from app.amqp import AMQP_FAILURES, declare, sentence
 
 PERSISTENT = 2
 """basic.properties.delivery-mode: the ring outlives a restart of the broker."""
 SILENT_SECONDS = 2.0
 """After a connection failed nobody tries for so long, so that a sweep waits for it once and not at each of its steps."""
 ANSWER_SECONDS = 5.0
-
-
-def away(reason: Exception | str) -> ConnectionClosed:
-    return ConnectionClosed(reason)  # type: ignore[no-untyped-call]  # dramatiq
 
 
 class RabbitDoorbell(RabbitmqBroker):
@@ -67,7 +63,7 @@ class RabbitDoorbell(RabbitmqBroker):
             consumer: Consumer = self.consumer_class(self, queue_name, prefetch, timeout)
             return consumer
         except AMQP_FAILURES as error:
-            raise away(error) from None
+            raise self._away(error) from None
         finally:
             del self.connection  # The consumer has one of its own; nobody would answer for this one.
 
@@ -82,7 +78,7 @@ class RabbitDoorbell(RabbitmqBroker):
     def _ring(self, message: Message[Any]) -> None:
         """Until RabbitMQ has confirmed it. Once more over a new connection where the old one was of no use."""
         if time.monotonic() < self._silent_until:
-            raise away("RabbitMQ was away a moment ago")
+            raise self._away("RabbitMQ was away a moment ago.")
         is_new = getattr(self.state, "connection", None) is None
         try:
             self._publish(message)
@@ -90,7 +86,7 @@ class RabbitDoorbell(RabbitmqBroker):
             del self.connection
             if is_new:
                 self._silent_until = time.monotonic() + SILENT_SECONDS
-                raise away(error) from None
+                raise self._away(error) from None
             self._ring(message)
 
     def _publish(self, message: Message[Any]) -> None:
@@ -109,6 +105,10 @@ class RabbitDoorbell(RabbitmqBroker):
             yield
         finally:
             core.ioloop.remove_timeout(timer)
+
+    def _away(self, reason: Exception | str) -> ConnectionClosed:
+        told = reason if isinstance(reason, str) else sentence(self.parameters, reason)
+        return ConnectionClosed(told)  # type: ignore[no-untyped-call]  # dramatiq
 
     def tend(self) -> None:
         """Answer for this thread's connection: heartbeats, and whether it is still there."""

@@ -44,7 +44,7 @@ class RabbitService:
         self.directory = directory
         self._reservations = [ports.reserve_next(LOOPBACK, FIRST_PORT) for _ in range(3)]
         self._port, self._epmd_port, self._distribution_port = (kept.port for kept in self._reservations)
-        self._password = secrets.token_urlsafe(18)
+        self.password = secrets.token_urlsafe(18)
         self._node: subprocess.Popen[bytes] | None = None
         self._epmd: subprocess.Popen[bytes] | None = None
         for name in ("data", "log", "home"):
@@ -55,7 +55,7 @@ class RabbitService:
         lines = [
             f"listeners.tcp.local = {LOOPBACK}:{self._port}",
             f"default_user = {USER}",
-            f"default_pass = {self._password}",
+            f"default_pass = {self.password}",
             f"default_vhost = {VIRTUAL_HOST}",
             "log.file.level = info",
             "disk_free_limit.absolute = 10MB",
@@ -72,7 +72,7 @@ class RabbitService:
 
     @property
     def url(self) -> str:
-        return f"amqp://{USER}:{self._password}@{LOOPBACK}:{self._port}/{VIRTUAL_HOST}"
+        return f"amqp://{USER}:{self.password}@{LOOPBACK}:{self._port}/{VIRTUAL_HOST}"
 
     @property
     def pid(self) -> int:
