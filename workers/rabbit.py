@@ -7,12 +7,12 @@ it failed, and who rings in vain hears so soon and goes on with the rest of the 
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pika
 from dramatiq import Consumer, Message, Middleware
-from dramatiq.brokers.rabbitmq import RabbitmqBroker
+from dramatiq.brokers.rabbitmq import RabbitmqBroker, _RabbitmqConsumer
 from dramatiq.errors import ConnectionClosed
 from pika.exceptions import AMQPError, AMQPHeartbeatTimeout
 
@@ -23,6 +23,28 @@ PERSISTENT = 2
 SILENT_SECONDS = 2.0
 """After a connection failed nobody tries for so long, so that a sweep waits for it once and not at each of its steps."""
 ANSWER_SECONDS = 5.0
+
+
+class RingConsumer(_RabbitmqConsumer):
+    """Says only of a ring of its own, and only where that can be heard, that it was answered. RabbitMQ repeats the others,
+    and who comes then finds nothing to claim. Dramatiq has the thread wait for a connection over which it could tell; and on
+    a new connection the old number is another ring's."""
+
+    def __next__(self) -> Any:
+        message: Any = super().__next__()  # type: ignore[no-untyped-call]  # dramatiq
+        if message is not None:
+            message.came_by = self
+        return message
+
+    def ack(self, message: Any) -> None:
+        if message.came_by is self:
+            with suppress(ConnectionClosed):
+                super().ack(message)  # type: ignore[no-untyped-call]  # dramatiq
+
+    def nack(self, message: Any) -> None:
+        if message.came_by is self:
+            with suppress(ConnectionClosed):
+                super().nack(message)  # type: ignore[no-untyped-call]  # dramatiq
 
 
 class RabbitDoorbell(RabbitmqBroker):
@@ -48,6 +70,10 @@ class RabbitDoorbell(RabbitmqBroker):
         self._silent_until = 0.0
         self._properties = pika.BasicProperties(delivery_mode=PERSISTENT, expiration=str(expires_ms))
 
+    @property
+    def consumer_class(self) -> type[RingConsumer]:
+        return RingConsumer
+
     def declare_queue(self, queue_name: str, *, ensure: bool = False) -> None:
         """No queues for delayed and dead messages beside it. Each time anew on the server: it may have lost its data."""
         if queue_name not in self.queues:
@@ -60,8 +86,7 @@ class RabbitDoorbell(RabbitmqBroker):
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         try:
             self.declare_queue(queue_name, ensure=True)
-            consumer: Consumer = self.consumer_class(self, queue_name, prefetch, timeout)
-            return consumer
+            return self.consumer_class(self, queue_name, prefetch, timeout)
         except AMQP_FAILURES as error:
             raise self._away(error) from None
         finally:

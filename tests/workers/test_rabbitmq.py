@@ -144,6 +144,49 @@ def test_workers_and_rings_come_back_after_a_kill_of_rabbitmq(broker, rabbit):
     assert ("sending", 2) not in came
 
 
+def test_work_goes_on_while_rabbitmq_is_away(broker, rabbit):
+    """A thread that ended its work can't say so; it takes what its process has fetched already all the same."""
+    begun, may_end = [], threading.Event()
+
+    @dramatiq.actor(broker=broker, queue_name="sending", max_retries=0)
+    def work(number: int) -> None:
+        begun.append(number)
+        may_end.wait(20)
+
+    worker = dramatiq.Worker(broker, worker_threads=1, worker_timeout=100)
+    for number in (1, 2):
+        work.send(number)
+    worker.start()
+    try:
+        wait_for(lambda: begun, "nothing came")
+        time.sleep(0.3)  # The second one is fetched.
+        rabbit.kill()
+        time.sleep(0.3)
+        may_end.set()
+        wait_for(lambda: begun == [1, 2], "the thread waits for RabbitMQ", seconds=2)
+    finally:
+        worker.stop()
+
+
+def test_what_came_over_an_old_connection_is_not_answered_over_a_new_one(broker, rabbit):
+    """Each connection counts its rings from 1: the answer would be taken for another ring's."""
+    _, (ring,), _ = serve(broker, "sending")
+    first = broker.consume("sending", timeout=2000)
+    ring.send(1)
+    old = next(first)
+    second = broker.consume("sending", timeout=2000)
+    ring.send(2)
+    new = next(second)
+    assert (old.args, new.args, old._tag) == ((1,), (2,), new._tag)
+    second.ack(old)
+    second.nack(old)
+    second.close()
+    assert waiting(rabbit, "sending") == 1, "the second ring was answered by the first one's number"
+    first.ack(old)
+    first.close()
+    assert waiting(rabbit, "sending") == 1
+
+
 def test_a_ring_outlives_a_kill_of_rabbitmq(broker, rabbit):
     _, (ring,), _ = serve(broker, "sending")
     ring.send(1)
