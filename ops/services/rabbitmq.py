@@ -137,7 +137,7 @@ class RabbitService:
         deadline = time.monotonic() + START_SECONDS
         while not is_ready():
             if process.poll() is not None or time.monotonic() > deadline:
-                raise ServiceError(f"RabbitMQ did not start in {self.directory}: {self.words()[-2000:]}")
+                raise ServiceError(f"RabbitMQ did not start in {self.directory}: {self.words()[-8000:]}")
             time.sleep(0.05)
 
     def stop(self) -> None:
