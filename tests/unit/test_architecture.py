@@ -84,6 +84,10 @@ def test_product_never_imports_workers():
     assert offences("app", frozenset({"workers"})) == []
 
 
+def test_the_web_never_rings_and_so_never_waits_for_a_broker():
+    assert offences("app", frozenset({"dramatiq"})) == []
+
+
 def test_dns_tools_import_nothing_of_the_product():
     assert offences("dns_tools", frozenset({"app", "workers", "ops"})) == []
 

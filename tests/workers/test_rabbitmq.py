@@ -11,10 +11,11 @@ import dramatiq
 import pytest
 from dramatiq.errors import ConnectionClosed
 
-from app import amqp
+from app import amqp, create_app
 from app.config import Settings
 from app.flow import installation
 from ops.services.rabbitmq import RabbitService
+from tests.fixtures.app import log_in
 from workers.broker import make_broker, tend
 from workers.rabbit import SILENT_SECONDS, RabbitDoorbell
 
@@ -284,6 +285,19 @@ def test_overview_tells_broker_redis_and_workers_apart(session, here, rabbit):
     state = installation.installation_state(session, here)
     assert (state.broker_reachable, state.redis_reachable, state.workers_alive) == (False, True, None)
     assert time.monotonic() - begun < 2
+
+
+def test_overview_page_names_rabbitmq_and_shows_nothing_of_its_address(app, admin, here, rabbit):
+    client = log_in(create_app(here).test_client(), admin)
+    page = client.get("/").text
+    assert "RabbitMQ" in page and "Ritmos y seguimiento" in page
+    rabbit.kill()
+    begun = time.monotonic()
+    broken = client.get("/")
+    assert broken.status_code == 200 and "No responde" in broken.text
+    assert time.monotonic() - begun < 2
+    for text in (page, broken.text):
+        assert rabbit.password not in text and str(rabbit.port) not in text
 
 
 def test_all_queues_served_is_life(here):
