@@ -19,6 +19,7 @@ def main() -> int:
     track.add_argument("--seconds", type=float, default=20)
     cluster = what.add_parser("cluster", help="three hosts, a killed dispatcher, a cut cable (needs root and iproute2)")
     cluster.add_argument("--recipients", type=int, default=20_000)
+    cluster.add_argument("--broker", choices=("redis", "rabbitmq"), default="redis")
     pages = what.add_parser("pages", help="how long pages take with so many deliveries stored")
     pages.add_argument("--deliveries", type=int, default=2_000_000)
     pages.add_argument("--contacts", type=int, default=1_000_000)
@@ -39,7 +40,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     if options.what == "cluster":
         from ops.bench import cluster
 
-        return cluster.run(options.recipients)
+        return cluster.run(options.recipients, options.broker)
     if options.what == "pages":
         from ops.bench import pages
 

@@ -10,7 +10,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from ops.procfile import read_procfile
 from ops.services import EmbeddedPostgres, EmbeddedRedis
 from ops.services.instance import CHECKOUT
 from ops.services.postgres import DATABASE, PORT, SUPERUSER
+from ops.services.rabbitmq import RabbitService
 from ops.supervise import BackOff, Supervisor
 
 HOSTS = {"a": ("dispatcher", "worker", "sender"), "b": ("dispatcher", "sender"), "c": ("sender",)}
@@ -48,19 +49,20 @@ CUT_SECONDS = 25.0
 STALL_SECONDS = 180.0
 
 
-def run(recipients: int) -> dict[str, Any]:
+def run(recipients: int, broker: str = "redis") -> dict[str, Any]:
+    """``broker``: `redis`, or `rabbitmq` with Redis beside it."""
     with (
         Network(list(HOSTS)) as network,
         tempfile.TemporaryDirectory(prefix="chaski-cluster-") as directory,
-        services(network, Path(directory)) as environment,
+        services(network, Path(directory), broker) as environment,
         stages.stage(environment=environment) as stage,
     ):
         return Cluster(network, stage, Path(directory) / "log").run(recipients)
 
 
 @contextmanager
-def services(network: Network, directory: Path) -> Iterator[dict[str, str]]:
-    """PostgreSQL and Redis for the hosts, with a password; what the processes' environment says of them."""
+def services(network: Network, directory: Path, broker: str) -> Iterator[dict[str, str]]:
+    """PostgreSQL, Redis and perhaps RabbitMQ for the hosts, with a password; what the processes' environment says of them."""
     password = secrets.token_urlsafe(24)
     rules = directory / "pg_hba.conf"
     rules.write_text(f"local all all trust\nhost all all {network.gateway}/24 scram-sha-256\n")
@@ -69,18 +71,25 @@ def services(network: Network, directory: Path) -> Iterator[dict[str, str]]:
     postgres = EmbeddedPostgres(directory / "postgres")
     postgres.settings = postgres.settings | {"listen_addresses": network.gateway, "hba_file": str(rules)}
     redis = EmbeddedRedis(directory / "redis", address=network.gateway)
-    try:
+    with ExitStack() as stack:
+        stack.callback(postgres.close)
+        stack.callback(redis.close)
         with psycopg.connect(postgres.start().replace("+psycopg", ""), autocommit=True) as connection:
             connection.execute(f"ALTER ROLE {SUPERUSER} PASSWORD '{password}'")
+        redis_url = redis.start()
         yield {
             **ENVIRONMENT,
             "DATABASE_URL": f"postgresql://{SUPERUSER}:{password}@{network.gateway}:{PORT}/{DATABASE}",
-            "BROKER_URL": redis.start(),
+            "BROKER_URL": rabbit(network, directory, stack) if broker == "rabbitmq" else redis_url,
+            "REDIS_URL": redis_url,
             "PRACTICE_RELAY_HOST": network.gateway,
         }
-    finally:
-        redis.close()
-        postgres.close()
+
+
+def rabbit(network: Network, directory: Path, stack: ExitStack) -> str:
+    service = RabbitService(directory / "rabbitmq", address=network.gateway)
+    stack.callback(service.close)
+    return service.start()
 
 
 class Cluster:
@@ -131,6 +140,7 @@ class Cluster:
         return {
             "recipients": recipients,
             "hosts": len(HOSTS),
+            "broker": "rabbitmq" if self.stage.app.extensions["settings"].broker_is_rabbit else "redis",
             "seconds": round(seconds, 1),
             "dispatcher_took_over_after_seconds": round(took_over_after, 1),
             "cut_seconds": round(CUT_SECONDS, 1),

@@ -1,7 +1,8 @@
-"""Debian's RabbitMQ as a private instance: its own node, name server, cookie, data, log and ports; for tests and chaos.
+"""Debian's RabbitMQ as a private instance: its own node, name server, cookie, data, log and ports; for tests, bench and chaos.
 
-Nothing of the machine's own RabbitMQ is read or touched. Everything listens on the loopback alone. Erlang finds nodes by a
-name server (epmd) that it would start by itself and leave behind: here it is a child like the node.
+Nothing of the machine's own RabbitMQ is read or touched. Everything listens on the loopback, unless hosts of a bench are to
+reach it. Erlang finds nodes by a name server (epmd) that it would start by itself and leave behind: here it is a child like
+the node.
 """
 
 from __future__ import annotations
@@ -38,11 +39,16 @@ _ERLANG = "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_
 
 
 class RabbitService:
-    """One node below ``directory``, with one user and one virtual host. The URL stays the same over kills and restarts."""
+    """One node below ``directory``, with one user and one virtual host. The URL stays the same over kills and restarts.
 
-    def __init__(self, directory: Path) -> None:
+    Parameters:
+      address: where clients reach it; the loopback unless other hosts are to. Erlang's own ports stay on the loopback.
+    """
+
+    def __init__(self, directory: Path, *, address: str = LOOPBACK) -> None:
         self.directory = directory
-        self._reservations = [ports.reserve_next(LOOPBACK, FIRST_PORT) for _ in range(3)]
+        self.address = address
+        self._reservations = [ports.reserve_next(where, FIRST_PORT) for where in (address, LOOPBACK, LOOPBACK)]
         self._port, self._epmd_port, self._distribution_port = (kept.port for kept in self._reservations)
         self.password = secrets.token_urlsafe(18)
         self._node: subprocess.Popen[bytes] | None = None
@@ -53,7 +59,7 @@ class RabbitService:
 
     def _configure(self) -> None:
         lines = [
-            f"listeners.tcp.local = {LOOPBACK}:{self._port}",
+            f"listeners.tcp.local = {self.address}:{self._port}",
             f"default_user = {USER}",
             f"default_pass = {self.password}",
             f"default_vhost = {VIRTUAL_HOST}",
@@ -72,7 +78,7 @@ class RabbitService:
 
     @property
     def url(self) -> str:
-        return f"amqp://{USER}:{self.password}@{LOOPBACK}:{self._port}/{VIRTUAL_HOST}"
+        return f"amqp://{USER}:{self.password}@{self.address}:{self._port}/{VIRTUAL_HOST}"
 
     @property
     def pid(self) -> int:
@@ -131,7 +137,7 @@ class RabbitService:
             self._epmd = processes.spawn(command, cwd=self.directory, env=self.environment, output=output)
             self._wait(lambda: _listens(self._epmd_port), self._epmd)
             self._node = processes.spawn([PROGRAM], cwd=self.directory, env=self.environment, output=output)
-        self._wait(lambda: speaks_amqp(self._port), self._node)
+        self._wait(lambda: speaks_amqp(self._port, self.address), self._node)
 
     def _wait(self, is_ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -168,8 +174,8 @@ class RabbitService:
         return "\n".join(path.read_text(errors="replace") for path in files)
 
 
-def speaks_amqp(port: int) -> bool:
-    with suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1) as connection:
+def speaks_amqp(port: int, address: str = LOOPBACK) -> bool:
+    with suppress(OSError), socket.create_connection((address, port), timeout=1) as connection:
         connection.sendall(GREETING)
         return connection.recv(1) == METHOD_FRAME
     return False
