@@ -16,7 +16,9 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.adapters.utils.connection_workflow import AMQPConnectorException, AMQPConnectorStackTimeout
 from pika.exceptions import (
     AMQPError,
+    AMQPHeartbeatTimeout,
     ChannelClosedByBroker,
+    ConnectionBlockedTimeout,
     ConnectionClosedByBroker,
     IncompatibleProtocolError,
     ProbableAccessDeniedError,
@@ -138,6 +140,8 @@ def sentence(wanted: pika.URLParameters, error: Exception) -> str:
 
 def _unreachable(where: str, error: Exception) -> str:
     reason = _innermost(error)
+    if isinstance(reason, AMQPHeartbeatTimeout | ConnectionBlockedTimeout):
+        return f"RabbitMQ at {where} has stopped answering: it may be short of memory or disk (rabbitmqctl status)."
     if isinstance(reason, ssl.SSLError):
         return f"No TLS with RabbitMQ at {where} ({reason.reason}): look at its certificate, or at amqps in BROKER_URL."
     if isinstance(reason, OSError) and not isinstance(reason, TimeoutError):

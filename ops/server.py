@@ -60,8 +60,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="script/server",
         description="Run Chaski: set up what is missing, start every process, stop all of it on Ctrl-C.",
-        epilog="DATABASE_URL and BROKER_URL replace the embedded PostgreSQL and Redis; CHASKI_VAR is where everything "
-        "is kept (default: var in the checkout).",
+        epilog="DATABASE_URL and BROKER_URL replace the embedded PostgreSQL and Redis; BROKER_URL may be RabbitMQ's "
+        "(amqp://user:password@host/virtual_host), with REDIS_URL beside it. CHASKI_VAR is where everything is kept "
+        "(default: var in the checkout).",
     )
     parser.add_argument(
         "--port", type=_port_number, help=f"port of the web (default: $PORT, else {DEFAULT_PORT} or the next free)"

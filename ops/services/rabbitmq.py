@@ -168,6 +168,16 @@ class RabbitService:
         for reservation in self._reservations:
             reservation.release()
 
+    def control(self, *arguments: str) -> str:
+        """What `rabbitmqctl` says."""
+        ran = subprocess.run(
+            [PROGRAM.with_name("rabbitmqctl"), *arguments], env=self.environment, capture_output=True, text=True,
+            check=False, timeout=60,
+        )  # fmt: skip
+        if ran.returncode:
+            raise ServiceError(f"rabbitmqctl {' '.join(arguments)}: {ran.stderr.strip() or ran.stdout.strip()}")
+        return ran.stdout
+
     def words(self) -> str:
         """What it said so far."""
         files = sorted((self.directory / "log").glob("*.log"))
