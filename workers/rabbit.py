@@ -14,7 +14,7 @@ import pika
 from dramatiq import Consumer, Message, Middleware
 from dramatiq.brokers.rabbitmq import RabbitmqBroker, _RabbitmqConsumer
 from dramatiq.errors import ConnectionClosed
-from pika.exceptions import AMQPError, AMQPHeartbeatTimeout
+from pika.exceptions import AMQPHeartbeatTimeout
 
 from app.amqp import AMQP_FAILURES, declare, sentence
 
@@ -141,5 +141,5 @@ class RabbitDoorbell(RabbitmqBroker):
         try:
             if connection is not None:
                 connection.process_data_events(time_limit=0)
-        except AMQPError:
+        except AMQP_FAILURES:
             del self.connection
