@@ -33,7 +33,8 @@ from app.models import OwnReply, PauseReason, coded
 log = get_logger(__name__)
 
 WRITTEN_TOGETHER = 16
-"""So many messages are rendered, then hashed, then signed, before the first of them is submitted."""
+WRITTEN_BYTES = 512 * 1024
+"""So many messages are rendered, then hashed, then signed, before the first of them is submitted; fewer of large ones."""
 
 
 def boot_seconds() -> float:
@@ -191,9 +192,15 @@ def written(
     composition: Composition, chunk: Sequence[MarkedDelivery], failures: list[Answer], addresses: Mapping[int, str]
 ) -> Iterator[OutgoingMessage]:
     """Render and sign as the transport asks for messages, some at a time. One that can't be written fails alone."""
-    for start in range(0, len(chunk), WRITTEN_TOGETHER):
-        drafts = drafted(composition, chunk[start : start + WRITTEN_TOGETHER], failures, addresses)
-        yield from sealed(composition, drafts, failures)
+    drafts: list[Draft] = []
+    room = WRITTEN_BYTES
+    for draft in drafted(composition, chunk, failures, addresses):
+        drafts.append(draft)
+        room -= len(draft.message.body)
+        if room < 0 or len(drafts) == WRITTEN_TOGETHER:
+            yield from sealed(composition, drafts, failures)
+            drafts, room = [], WRITTEN_BYTES
+    yield from sealed(composition, drafts, failures)
 
 
 def sealed(composition: Composition, drafts: list[Draft], failures: list[Answer]) -> list[OutgoingMessage]:
@@ -208,14 +215,11 @@ def sealed(composition: Composition, drafts: list[Draft], failures: list[Answer]
 
 def drafted(
     composition: Composition, chunk: Sequence[MarkedDelivery], failures: list[Answer], addresses: Mapping[int, str]
-) -> list[Draft]:
-    drafts: list[Draft] = []
+) -> Iterator[Draft]:
     for delivery in chunk:
         try:
             address = addresses[delivery.egress_ip_id] if delivery.egress_ip_id is not None else ""
-            drafts.append(
-                composition.draft(delivery.seq, delivery.email, delivery.name, delivery.fields, egress=address)
-            )
+            yield composition.draft(delivery.seq, delivery.email, delivery.name, delivery.fields, egress=address)
         except CompositionProblem as problem:
             log.warning("delivery_not_rendered", seq=delivery.seq, problem=str(problem))
             failures.append(
@@ -223,7 +227,6 @@ def drafted(
             )
         except Exception as error:
             failures.append(not_rendered(delivery.seq, error))
-    return drafts
 
 
 def not_rendered(seq: int, error: Exception) -> Answer:
@@ -236,18 +239,7 @@ def mark(session: AnySession, batch: ClaimedBatch, *, relay_id: int, grant: Gran
     """The next due deliveries of the batch, marked `sending` and committed, each with the IP that it is to leave by: the
     one it had, where that one may still be used. Who may not be mailed any more is skipped here (law 5). Empty where none
     is due or the campaign isn't sending."""
-    facts = {
-        "frozen_on": batch.frozen_on,
-        "campaign": batch.campaign_id,
-        "first": batch.first_seq,
-        "last": batch.last_seq,
-        "claim": batch.claim,
-        "batch": batch.id,
-        "relay": relay_id,
-        "limit": grant.count,
-        "ips": grant.in_turn,
-        "usable": list(grant.addresses),
-    }
+    facts = marking_facts(batch, relay_id, grant)
     if session.execute(text(GUARD), facts).one_or_none() is None:
         session.rollback()
         return []
@@ -265,6 +257,22 @@ def mark(session: AnySession, batch: ClaimedBatch, *, relay_id: int, grant: Gran
     return []
 
 
+def marking_facts(batch: ClaimedBatch, relay_id: int, grant: Grant) -> dict[str, Any]:
+    """The values of GUARD and MARK."""
+    return {
+        "frozen_on": batch.frozen_on,
+        "campaign": batch.campaign_id,
+        "first": batch.first_seq,
+        "last": batch.last_seq,
+        "claim": batch.claim,
+        "batch": batch.id,
+        "relay": relay_id,
+        "limit": grant.count,
+        "ips": grant.in_turn,
+        "usable": list(grant.addresses),
+    }
+
+
 GUARD = """
     SELECT 1 FROM campaign c JOIN batch b ON b.campaign_id = c.id
     WHERE c.id = :campaign AND c.status = 'sending' AND b.id = :batch AND b.claim = :claim AND b.status = 'claimed'
@@ -274,12 +282,13 @@ GUARD = """
 MARK = """
     WITH due AS (
         SELECT d.seq, d.egress_ip_id, d.email, coalesce(c.name, '') AS name, coalesce(c.fields, '{}') AS fields,
+               -- LIMIT, not EXISTS: of that PostgreSQL may make a hash table of a whole list, anew for each chunk.
                CASE WHEN c.id IS NULL THEN 'erased'
-                    WHEN EXISTS (SELECT 1 FROM suppression x WHERE x.email = d.email
-                                 AND (x.panel_id = d.panel_id OR x.panel_id IS NULL)) THEN 'suppressed'
-                    WHEN NOT EXISTS (SELECT 1 FROM subscription s JOIN campaign_list l ON l.list_id = s.list_id
-                                     WHERE l.campaign_id = :campaign AND s.contact_id = d.contact_id
-                                       AND s.status = 'subscribed') THEN 'unsubscribed' END AS skip
+                    WHEN (SELECT true FROM suppression x WHERE x.email = d.email
+                          AND (x.panel_id = d.panel_id OR x.panel_id IS NULL) LIMIT 1) THEN 'suppressed'
+                    WHEN (SELECT true FROM subscription s JOIN campaign_list l ON l.list_id = s.list_id
+                          WHERE l.campaign_id = :campaign AND s.contact_id = d.contact_id
+                            AND s.status = 'subscribed' LIMIT 1) IS NULL THEN 'unsubscribed' END AS skip
         FROM delivery d LEFT JOIN contact c ON c.id = d.contact_id AND c.panel_id = d.panel_id
         WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq BETWEEN :first AND :last
           AND (d.status = 'planned' OR (d.status = 'deferred' AND d.next_attempt_at <= now()))
