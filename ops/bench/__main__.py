@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from pathlib import Path
 
 
 def main() -> int:
@@ -23,6 +24,9 @@ def main() -> int:
     pages = what.add_parser("pages", help="how long pages take with so many deliveries stored")
     pages.add_argument("--deliveries", type=int, default=2_000_000)
     pages.add_argument("--contacts", type=int, default=1_000_000)
+    plot = what.add_parser("plot", help="the lines that `send` printed for several sizes, as a picture")
+    plot.add_argument("lines", type=Path, help="file with a line for each run, for example docs/figures/send.jsonl")
+    plot.add_argument("out", type=Path, help="the SVG file to write")
     options = parser.parse_args()
     print(json.dumps(measure(options)))
     return 0
@@ -41,6 +45,10 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         from ops.bench import cluster
 
         return cluster.run(options.recipients, options.broker)
+    if options.what == "plot":
+        from ops.bench import plot
+
+        return plot.run(options.lines, options.out)
     if options.what == "pages":
         from ops.bench import pages
 
