@@ -18,7 +18,7 @@ from app.commands.certificates import say_certified, say_verified
 from app.commands.terminal import find_panel, json_option, local_times, panel_option, refuse, say, table
 from app.current import current_settings
 from app.extensions import db
-from app.flow import campaigns, lists, previews, reconciling, reports
+from app.flow import campaigns, complaining, lists, previews, reconciling, reports
 from app.flow.campaign_content import CampaignContent, ContentProblem
 from app.flow.campaigns import CampaignProblem, ContentRefused, NotReady
 from app.flow.reconciling import Settlement
@@ -196,6 +196,22 @@ def report(campaign_id: int, as_json: bool) -> None:
     facts |= {"skipped_by_reason": reports.skipped_by_reason(db.session, campaign), **vars(reactions)}
     facts["links"] = [{"url": link.url, "clicks": link.clicks, "clickers": link.clickers} for link in links]
     _say_report(campaign, facts, as_json)
+
+
+@group.command()
+@campaign_argument
+@click.option("--email", required=True, help="Of the recipient who called it spam.")
+@json_option
+@told
+def complaint(campaign_id: int, email: str, as_json: bool) -> None:
+    """Note a complaint: it counts for the campaign, and the address is never mailed again."""
+    campaign = _campaign(campaign_id)
+    seq = complaining.seq_of(db.session, campaign, email)
+    if seq is None:
+        raise click.BadParameter(f"{email!r} is no recipient of this campaign", param_hint="--email")
+    is_new = complaining.note_complaint(db.session, campaign, seq, source=f"command:{campaign_id}:{seq}")
+    sentence = _("Se anotó el reclamo.") if is_new else _("Ese reclamo ya estaba anotado.")
+    say({"campaign_id": campaign_id, "seq": seq, "is_new": is_new}, as_json, sentence)
 
 
 @group.command()

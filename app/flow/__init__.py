@@ -24,6 +24,7 @@
     proofs       test sends, through the same render, sign and submit
     hits         an open or a click on its way: hit_stream (Redis), hit_spool (a file, while Redis is away)
     events       hits become events and engagement, in bulk, each once
+    complaining  a recipient called it spam: an event, and never again
     leaving      unsubscribing from a mail's link or header, and taking it back
     relay_queue  what lies in a relay's own queue, and orders to its agent (a package with a map of its own)
     egress       from which IP of the relay mail leaves: pools, states, choice (a package with a map of its own)

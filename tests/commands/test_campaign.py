@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from app.models import Campaign, CampaignStatus, Proof
 from tests import factories, ledger
@@ -162,3 +163,17 @@ def test_deliveries_that_no_relay_can_tell_about_are_settled_once(run, session, 
     assert run("settle", campaign.id, "--as", settlement, code=1)["error"] == "nothing_unconfirmed"
     assert run("settle", 999, "--as", settlement, code=1)["error"] == "not_found"
     run("settle", campaign.id, "--as", "failed", code=2)
+
+
+def test_complaint_is_noted_once_and_refused_for_a_stranger(run, session, panel, world):
+    campaign = factories.campaign(session, panel, world)
+    ledger.freeze(session, campaign, ["accepted"])
+    contact_id = session.execute(text("SELECT id FROM contact WHERE email = 'ana@example.pe'")).scalar_one()
+    session.execute(text("UPDATE delivery SET contact_id = :id"), {"id": contact_id})
+    session.commit()
+    assert run("complaint", campaign.id, "--email", "ANA@example.pe") == {
+        "campaign_id": campaign.id, "seq": 1, "is_new": True,
+    }  # fmt: skip
+    assert not run("complaint", campaign.id, "--email", "ana@example.pe")["is_new"]
+    assert "no recipient" in run("complaint", campaign.id, "--email", "otra@example.pe", code=2)
+    assert session.execute(text("SELECT count(*) FROM event WHERE kind = 'complaint'")).scalar_one() == 1

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from app.current import current_settings
 from app.extensions import db
-from app.flow import campaigns, certificate, recipients, reconciling, report_details, reports
+from app.flow import campaigns, canary, certificate, recipients, reconciling, report_details, reports
 from app.flow.relay_queue import figures as queue_figures
 from app.models import Campaign, Delivery, SkipReason
 from app.web.campaigns import blueprint
@@ -50,6 +50,7 @@ def live_facts(campaign: Campaign) -> dict[str, Any]:
         "points": reports.progress(db.session, campaign.id),
         "reactions": reports.reactions(db.session, campaign),
         "unconfirmed": unconfirmed(campaign, current),
+        "part": canary.standing(db.session, campaign.id) if campaign.canary_stage else None,
         "in_relay": queue_figures.of_campaign(db.session, campaign.panel_id, campaign.id),
         "now": now,
         **pace_facts(campaign, now),
