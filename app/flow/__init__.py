@@ -31,7 +31,8 @@
     reports      what happened, for people: counts, rate (made of sampling), time left; recipients: one by one
     certificate  every planned recipient with what became of it, at one moment, signed
     pace         what a campaign waits for now, and how far it is at each mailbox provider
-    forecasting  when a campaign ends, within every limit (pure); finish_time: the facts for it, and who else sends then
+    forecasting  when a campaign ends, within every limit (pure); finish_time: who is left, who else sends then;
+                 finish_conditions: the limits, holds, warm-up, retries and rivals that it reckons with
     report_details  the parts of a report that take reading a whole ledger, made by a worker and kept
     slices       rows for files that people download
     formulas     cells of those files that a spreadsheet would run, defused
