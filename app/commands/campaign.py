@@ -4,7 +4,7 @@ What the flow refuses is told with a code, the sentence that says why, and field
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,6 +13,7 @@ import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
 
+from app.commands.campaign_forecast import forecast_of
 from app.commands.campaign_tables import report_text
 from app.commands.certificates import say_certified, say_verified
 from app.commands.terminal import find_panel, json_option, local_times, panel_option, refuse, say, table
@@ -22,7 +23,8 @@ from app.flow import campaigns, complaining, lists, previews, reconciling, repor
 from app.flow.campaign_content import CampaignContent, ContentProblem
 from app.flow.campaigns import CampaignProblem, ContentRefused, NotReady
 from app.flow.reconciling import Settlement
-from app.models import Campaign, CampaignStatus, Panel, PauseReason
+from app.models import Campaign, CampaignStatus, MailStream, Panel, PauseReason
+from app.web.campaigns.finishing import OVER
 from app.web.campaigns.sentences import content_sentence, problem_sentence
 from app.web.campaigns.statuses import proof_name, status_name
 
@@ -56,6 +58,21 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--text", "text_file", type=readable_file, help="An own text part; else made from the HTML.")
 @click.option("--list", "list_names", multiple=True, required=True, help="Name of a list; several times for several.")
 @click.option("--rate-per-hour", type=int, help="Upper limit; as fast as the relay takes it where none is given.")
+@click.option(
+    "--priority",
+    "stream",
+    type=click.Choice([stream.value for stream in MailStream]),
+    default=MailStream.BULK.value,
+    show_default=True,
+    help="urgent: goes before the bulk ones of every panel, by the IP pool for urgent mail.",
+)
+@click.option("--canary-percent", type=int, help="So much goes out first (1-50), of each provider; else all at once.")
+@click.option("--canary-minutes", type=int, help="How long the rest waits after it; as the panel says where not given.")
+@click.option(
+    "--canary-bounced-percent", type=float, help="More bounces of that part hold the rest; else as the panel says."
+)
+@click.option("--canary-deferred-percent", type=float, help="More deferrals hold it.")
+@click.option("--canary-complained-percent", type=float, help="More complaints hold it.")
 @json_option
 @told
 def create(
@@ -63,6 +80,7 @@ def create(
     html_file: Path,
     text_file: Path | None,
     list_names: tuple[str, ...],
+    stream: str,
     as_json: bool,
     **values: Any,
 ) -> None:
@@ -70,6 +88,7 @@ def create(
     panel = find_panel(slug)
     content = CampaignContent(
         **values,
+        stream=MailStream(stream),
         html=_read(html_file),
         text=_read(text_file) if text_file else "",
         list_ids=tuple(_list_id(panel, name) for name in list_names),
@@ -109,11 +128,31 @@ def show(campaign_id: int, as_json: bool) -> None:
 @json_option
 @told
 def schedule(campaign_id: int, at: str | None, as_json: bool) -> None:
-    """Send it now or later."""
+    """Send it now or later; told with when it will end and who else sends then."""
     campaign = _campaign(campaign_id)
     moment = _moment(campaign, at) if at else None
     campaigns.schedule_campaign(db.session, current_settings(), campaign.panel_id, campaign.id, at=moment)
-    _say_status(campaign_id, as_json)
+    campaign = _campaign(campaign_id)
+    facts, lines = forecast_of(campaign)
+    say(_summary(campaign) | {"forecast": facts}, as_json, f"{_status_line(campaign)}\n{lines}")
+
+
+@group.command()
+@campaign_argument
+@click.option(
+    "--at", help="If it began then; ISO 8601, as for schedule. As it is scheduled, or now, where none is given."
+)
+@json_option
+@told
+def forecast(campaign_id: int, at: str | None, as_json: bool) -> None:
+    """When it will end, what that hangs on, and who else sends then."""
+    campaign = _campaign(campaign_id)
+    if campaign.status in OVER:
+        raise CampaignProblem("wrong_status", status=campaign.status)
+    moment = _moment(campaign, at) if at else None
+    campaigns.check_time(moment, datetime.now(UTC))
+    facts, lines = forecast_of(campaign, moment)
+    say(_summary(campaign) | {"forecast": facts}, as_json, lines)
 
 
 @group.command()
@@ -287,6 +326,24 @@ def _summary(campaign: Campaign) -> dict[str, Any]:
         "scheduled_at": _iso(campaign.scheduled_at),
         "started_at": _iso(campaign.started_at),
         "finished_at": _iso(campaign.finished_at),
+        "priority": campaign.stream.value,
+        "rate_per_hour": campaign.rate_per_hour,
+        "canary": _canary(campaign),
+    }
+
+
+def _canary(campaign: Campaign) -> dict[str, Any] | None:
+    """What was asked for (null: as the panel says) and where it stands; None where all goes at once."""
+    if campaign.canary_percent is None:
+        return None
+    return {
+        "percent": campaign.canary_percent,
+        "minutes": campaign.canary_minutes,
+        "bounced_percent": campaign.canary_bounced_percent,
+        "deferred_percent": campaign.canary_deferred_percent,
+        "complained_percent": campaign.canary_complained_percent,
+        "stage": campaign.canary_stage.value if campaign.canary_stage else None,
+        "until": _iso(campaign.canary_until),
     }
 
 

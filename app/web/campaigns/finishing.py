@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 from flask import g, render_template, request
 from flask_babel import format_datetime, ngettext, to_user_timezone
@@ -29,15 +30,23 @@ def forecast(campaign_id: int) -> str:
         return ""
     now = datetime.now(UTC)
     found = finish_time(db.session, campaign, now=now, at=campaign.scheduled_at or chosen_time(now))
-    return render_template(
-        "campaigns/_forecast.html",
-        campaign=campaign,
-        found=found,
-        ends=end_sentence(found.forecast, now) if found.forecast else "",
-        hangs_on=limiting_sentence(found.forecast, now, found.begins_at) if found.forecast else "",
-        also=also_sentences(found, now),
-        clashes=[clash_sentence(clash, now) for clash in found.clashes],
-    )
+    return render_template("campaigns/_forecast.html", found=found, **sentences_of(found, now))
+
+
+def sentences_of(found: FinishTime, now: datetime) -> dict[str, Any]:
+    """What people are told, here and in a terminal."""
+    if found.forecast is None:
+        unknown = _(
+            "Todavía no se puede calcular cuándo termina: por este relay no se envió nada en los últimos días y no hay "
+            "límites que contar."
+        )
+        return {"ends": unknown, "hangs_on": "", "also": [], "clashes": []}
+    return {
+        "ends": end_sentence(found.forecast, now),
+        "hangs_on": limiting_sentence(found.forecast, now, found.begins_at),
+        "also": also_sentences(found, now),
+        "clashes": [clash_sentence(clash, now) for clash in found.clashes],
+    }
 
 
 def chosen_time(now: datetime) -> datetime | None:
