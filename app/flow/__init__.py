@@ -28,7 +28,8 @@
     leaving      unsubscribing from a mail's link or header, and taking it back
     relay_queue  what lies in a relay's own queue, and orders to its agent (a package with a map of its own)
     egress       from which IP of the relay mail leaves: pools, states, choice (a package with a map of its own)
-    reports      what happened, for people: counts, rate (made of sampling), time left; recipients: one by one
+    reports      what happened, for people: counts, rate (made of sampling), time left; recipients: one by one,
+                 recipient_search: finding one of a million
     certificate  every planned recipient with what became of it, at one moment, signed
     pace         what a campaign waits for now, and how far it is at each mailbox provider
     forecasting  when a campaign ends, within every limit (pure); finish_time: who is left, who else sends then;
