@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.mail.mailbox_providers import providers
 from app.models import (
     Attempt,
     CampaignStatus,
@@ -13,7 +12,6 @@ from app.models import (
     HoldKind,
     MailStream,
     ProviderHold,
-    ProviderLimits,
 )
 from tests import factories, ledger
 from tests.fixtures.laws import arrange
@@ -82,9 +80,7 @@ def test_another_panels_forecast_is_not_found(app, charlie, draft):
     assert Person(app.test_client(), charlie, "fiscalizacion").get(f"/campaigns/{draft.id}/forecast").status_code == 404
 
 
-def test_warm_up_is_told_with_its_ips_and_what_is_left_of_the_day(session, manager, panel, draft):
-    relay = factories.relay(session, panel, 2601)
-    pool = factories.egress_pool(session, relay)
+def test_warm_up_is_told_with_its_ips_and_what_is_left_of_the_day(session, manager, pool, draft):
     now = datetime.now(UTC)
     for n in (1, 2, 3):
         ip = factories.egress_ip(
@@ -92,13 +88,7 @@ def test_warm_up_is_told_with_its_ips_and_what_is_left_of_the_day(session, manag
         )  # fmt: skip
         session.add(EgressUse(egress_ip_id=ip.id, provider="google", day=now.date(), submitted=1))
     draft.rate_per_hour = None
-    limits = providers()["google"].limits
-    session.add(
-        ProviderLimits(
-            provider="google", messages_per_minute=limits.messages_per_minute, connections=1,
-            messages_per_connection=10, warm_up_caps=[11, 30],
-        )
-    )  # fmt: skip
+    factories.provider_limits(session, caps=[11, 30])
     session.commit()
     told = manager.text(f"/campaigns/{draft.id}/forecast")
     assert "Gmail: calentamiento de 3 IP, hoy 30 más." in told or "Google: calentamiento de 3 IP, hoy 30 más." in told
