@@ -36,6 +36,7 @@ def facts_of(found: FinishTime) -> dict[str, Any]:
         "held_until": _iso(forecast.held_until) if forecast else None,
         "deferred_share": round(found.retries.share, 4),
         "retries_until": _iso(found.retries_until),
+        "rest_at": _iso(found.rest_at),
         "sharing_campaigns": found.beside,
         "clashes": [_clash(clash) for clash in found.clashes],
     }

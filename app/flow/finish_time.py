@@ -15,7 +15,7 @@ from app.flow.finish_conditions import Retries, conditions_of, like, measured_re
 from app.flow.forecasting import Conditions, Forecast, forecast
 from app.flow.sessions import AnySession
 from app.mail.mailbox_providers import OTHER, provider_of_domain
-from app.models import Campaign, MailStream, Panel
+from app.models import Campaign, CanaryStage, MailStream, Panel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,8 @@ class FinishTime:
     retries: Retries
     beside: int = 0
     """Campaigns of the same panel that share its pace."""
+    rest_at: datetime | None = None
+    """Where a part goes first: when the rest follows, if nothing speaks against it."""
 
     @property
     def retries_until(self) -> datetime | None:
@@ -60,7 +62,8 @@ def finish_time(session: AnySession, campaign: Campaign, *, now: datetime, at: d
     retries = measured_retries(session, panel)
     mails = mails_for(people, retries, deferred(session, campaign) if is_frozen else {})
     conditions = conditions_of(session, campaign, panel, mails, now=now)
-    found = forecast(mails, conditions, begins_at=begins_at, now=now)
+    rest_at, rest = _after_the_part(session, campaign, panel, mails, conditions, begins_at, now)
+    found = forecast(rest, conditions, begins_at=rest_at or begins_at, now=now)
     clashes = (
         clashes_of(session, campaign, panel, mails, conditions, found, begins_at=begins_at, now=now) if found else []
     )
@@ -71,7 +74,39 @@ def finish_time(session: AnySession, campaign: Campaign, *, now: datetime, at: d
         begins_at=begins_at,
         retries=retries,
         beside=_beside(conditions, found),
+        rest_at=rest_at,
     )
+
+
+def _after_the_part(
+    session: AnySession,
+    campaign: Campaign,
+    panel: Panel,
+    mails: Mapping[str, float],
+    conditions: Conditions,
+    begins_at: datetime,
+    now: datetime,
+) -> tuple[datetime | None, Mapping[str, float]]:
+    """When the rest of a campaign that goes to a part first follows, and what that is; else all of it, at no other time."""
+    if campaign.canary_percent is None or campaign.canary_stage in (CanaryStage.PASSED, CanaryStage.HELD):
+        return None, mails
+    if campaign.canary_stage is CanaryStage.WATCHING:
+        return campaign.canary_until, mails
+    if campaign.canary_stage is CanaryStage.SENDING:
+        rows = session.execute(text(PART_LEFT), {"id": campaign.id})
+        part = {row.provider: min(float(row.waiting), mails.get(row.provider, 0.0)) for row in rows}
+    else:
+        part = {name: count * campaign.canary_percent / 100 for name, count in mails.items()}
+    tried = forecast(part, conditions, begins_at=begins_at, now=now)
+    if tried is None or tried.ends_at is None:
+        return None, mails
+    rest = {name: count - part.get(name, 0.0) for name, count in mails.items()}
+    return tried.ends_at + timedelta(minutes=campaign.canary_minutes or panel.canary_minutes), rest
+
+
+PART_LEFT = """
+    SELECT provider, sum(planned + sending) AS waiting FROM batch WHERE campaign_id = :id AND is_canary GROUP BY 1
+"""
 
 
 def _beside(conditions: Conditions, found: Forecast | None) -> int:

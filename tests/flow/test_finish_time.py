@@ -13,13 +13,13 @@ from app.models import (
     Attempt,
     CampaignSample,
     CampaignStatus,
+    CanaryStage,
     EgressState,
     EgressUse,
     HoldKind,
     MailDomain,
     MailStream,
     ProviderHold,
-    ProviderLimits,
     Suppression,
     SuppressionReason,
 )
@@ -180,11 +180,6 @@ def hold(session, relay, provider, kind, *, ip=None, minutes=60, factor=0.25):
     session.commit()
 
 
-@pytest.fixture
-def pool(session, panel):
-    return factories.egress_pool(session, factories.relay(session, panel, 2601))
-
-
 def test_a_suspended_provider_ends_after_its_suspension_and_recovery(session, panel, draft, pool):
     ip = factories.egress_ip(session, pool, "192.0.2.1")
     relay = panel.relay
@@ -199,12 +194,7 @@ def test_a_suspended_provider_ends_after_its_suspension_and_recovery(session, pa
 
 def test_a_hold_of_one_ip_leaves_the_other_its_pace(session, panel, draft, pool):
     ips = [factories.egress_ip(session, pool, f"192.0.2.{n}") for n in (1, 2)]
-    session.add(
-        ProviderLimits(
-            provider="google", messages_per_minute=2, connections=1, messages_per_connection=10, warm_up_caps=[10]
-        )
-    )
-    session.commit()
+    factories.provider_limits(session, per_minute=2)
     hold(session, panel.relay, "google", HoldKind.SUSPENDED, ip=ips[0], minutes=24 * 60)
     found = finish_time(session, draft, now=NOW).forecast
     # 60 people at two a minute by one IP.
@@ -303,3 +293,32 @@ def test_those_deferred_now_are_mails_still_to_be_sent(session, draft):
     found = finish_time(session, draft, now=NOW)
     assert found.people == 30
     assert abs(found.forecast.ends_at - (NOW + timedelta(hours=1))) < timedelta(seconds=5)
+
+
+# A part that goes first.
+
+
+def test_the_rest_follows_the_part_after_its_time(session, panel, draft):
+    """100 people, 60 an hour: a tenth in ten minutes, 20 minutes of waiting, the rest in an hour and a half."""
+    draft.rate_per_hour, draft.canary_percent, draft.canary_minutes = 60, 10, 20
+    session.commit()
+    found = finish_time(session, draft, now=NOW)
+    assert abs(found.rest_at - (NOW + timedelta(minutes=30))) < timedelta(seconds=2)
+    assert abs(found.forecast.ends_at - (NOW + timedelta(minutes=120))) < timedelta(seconds=2)
+    draft.canary_minutes, panel.canary_minutes = None, 50
+    session.commit()
+    assert abs(finish_time(session, draft, now=NOW).rest_at - (NOW + timedelta(minutes=60))) < timedelta(seconds=2)
+
+
+def test_the_rest_of_what_is_watched_follows_when_its_time_is_over(session, draft):
+    ledger.freeze(session, draft, ["accepted"] * 4 + ["planned"] * 60)
+    draft.rate_per_hour, draft.canary_percent = 60, 5
+    draft.canary_stage, draft.canary_until = CanaryStage.WATCHING, NOW + timedelta(minutes=15)
+    session.commit()
+    found = finish_time(session, draft, now=NOW)
+    assert abs(found.forecast.ends_at - (NOW + timedelta(minutes=75))) < timedelta(seconds=2)
+    draft.canary_stage = CanaryStage.PASSED
+    session.commit()
+    assert abs(finish_time(session, draft, now=NOW).forecast.ends_at - (NOW + timedelta(hours=1))) < timedelta(
+        seconds=2
+    )

@@ -105,6 +105,13 @@ def limiting_sentence(found: Forecast, now: datetime, begins_at: datetime) -> st
 def also_sentences(found: FinishTime, now: datetime) -> list[str]:
     """What else is in that time."""
     told = []
+    if found.rest_at:
+        told.append(
+            _(
+                "Primero sale una parte; si no la rechazan, el resto sigue %(when)s.",
+                when=moment_words(found.rest_at, now),
+            )
+        )
     if found.beside:
         told.append(
             ngettext(
