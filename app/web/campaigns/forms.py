@@ -50,7 +50,7 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     canary_minutes = IntegerField(_l("Minutos que espera el resto"), validators=[Optional()])
     canary_bounced_percent = ShareField(_l("Rebotados (por ciento)"), validators=[Optional()])
     canary_deferred_percent = ShareField(_l("Diferidos (por ciento)"), validators=[Optional()])
-    canary_complained_percent = ShareField(_l("Reclamos de correo no deseado (por ciento)"), validators=[Optional()])
+    canary_complained_percent = ShareField(_l("Reclamos (por ciento)"), validators=[Optional()])
     stream = SelectField(_l("Prioridad"), coerce=MailStream, default=MailStream.BULK)
     read_at = HiddenField()
 

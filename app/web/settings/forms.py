@@ -67,9 +67,11 @@ class CanaryForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
         _l("Diferidos (por ciento)"), validators=[InputRequired(), NumberRange(0, 100)]
     )
     canary_complained_percent = ShareField(
-        _l("Reclamos de correo no deseado (por ciento)"),
+        _l("Reclamos (por ciento)"),
         validators=[InputRequired(), NumberRange(0, 100)],
-        description=_l("Gmail y Yahoo piden menos de 0,1 y rechazan desde 0,3."),
+        description=_l(
+            "Personas que lo marcan como correo no deseado. Gmail y Yahoo piden menos de 0.1 y rechazan desde 0.3."
+        ),
     )
 
 
