@@ -62,8 +62,8 @@ def finish_time(session: AnySession, campaign: Campaign, *, now: datetime, at: d
     retries = measured_retries(session, panel)
     mails = mails_for(people, retries, deferred(session, campaign) if is_frozen else {})
     conditions = conditions_of(session, campaign, panel, mails, now=now)
-    rest_at, rest = _after_the_part(session, campaign, panel, mails, conditions, begins_at, now)
-    found = forecast(rest, conditions, begins_at=rest_at or begins_at, now=now)
+    rest_at, rest, part = _after_the_part(session, campaign, panel, mails, conditions, begins_at, now)
+    found = _with_part(part, begins_at, rest_at, forecast(rest, conditions, begins_at=rest_at or begins_at, now=now))
     clashes = (
         clashes_of(session, campaign, panel, mails, conditions, found, begins_at=begins_at, now=now) if found else []
     )
@@ -86,12 +86,13 @@ def _after_the_part(
     conditions: Conditions,
     begins_at: datetime,
     now: datetime,
-) -> tuple[datetime | None, Mapping[str, float]]:
-    """When the rest of a campaign that goes to a part first follows, and what that is; else all of it, at no other time."""
+) -> tuple[datetime | None, Mapping[str, float], Forecast | None]:
+    """When the rest of a campaign that goes to a part first follows, what that is, and how the part goes; else all of it, at
+    no other time."""
     if campaign.canary_percent is None or campaign.canary_stage in (CanaryStage.PASSED, CanaryStage.HELD):
-        return None, mails
+        return None, mails, None
     if campaign.canary_stage is CanaryStage.WATCHING:
-        return campaign.canary_until, mails
+        return campaign.canary_until, mails, None
     if campaign.canary_stage is CanaryStage.SENDING:
         rows = session.execute(text(PART_LEFT), {"id": campaign.id})
         part = {row.provider: min(float(row.waiting), mails.get(row.provider, 0.0)) for row in rows}
@@ -99,9 +100,20 @@ def _after_the_part(
         part = {name: count * campaign.canary_percent / 100 for name, count in mails.items()}
     tried = forecast(part, conditions, begins_at=begins_at, now=now)
     if tried is None or tried.ends_at is None:
-        return None, mails
+        return None, mails, None
     rest = {name: count - part.get(name, 0.0) for name, count in mails.items()}
-    return tried.ends_at + timedelta(minutes=campaign.canary_minutes or panel.canary_minutes), rest
+    return tried.ends_at + timedelta(minutes=campaign.canary_minutes or panel.canary_minutes), rest, tried
+
+
+def _with_part(
+    part: Forecast | None, begins_at: datetime, rest_at: datetime | None, found: Forecast | None
+) -> Forecast | None:
+    """The end is that of the rest; where the part takes longer, what the part hangs on is what the whole hangs on."""
+    if part is None or found is None or part.ends_at is None or found.ends_at is None or rest_at is None:
+        return found
+    if part.ends_at - begins_at <= found.ends_at - rest_at:
+        return found
+    return replace(part, ends_at=found.ends_at)
 
 
 PART_LEFT = """

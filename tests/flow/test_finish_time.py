@@ -322,3 +322,12 @@ def test_the_rest_of_what_is_watched_follows_when_its_time_is_over(session, draf
     assert abs(finish_time(session, draft, now=NOW).forecast.ends_at - (NOW + timedelta(hours=1))) < timedelta(
         seconds=2
     )
+
+
+def test_what_holds_the_part_is_what_the_whole_hangs_on(session, panel, draft, relay):
+    relay.rate_per_hour, draft.canary_percent = 360_000, 10
+    hold(session, relay, "google", HoldKind.SUSPENDED, minutes=90)
+    found = finish_time(session, draft, now=NOW)
+    assert found.rest_at >= NOW + timedelta(minutes=90 + 30)
+    assert (found.forecast.limiting, found.forecast.provider) == (Limiting.HELD, "google")
+    assert found.forecast.ends_at >= found.rest_at
