@@ -13,6 +13,7 @@ import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
 
+from app.commands.campaign_facts import counts, summary
 from app.commands.campaign_forecast import forecast_of
 from app.commands.campaign_tables import report_text
 from app.commands.certificates import say_certified, say_verified
@@ -94,7 +95,7 @@ def create(
         list_ids=tuple(_list_id(panel, name) for name in list_names),
     )
     campaign = campaigns.create_campaign(db.session, current_settings(), panel.id, content)
-    say(_summary(campaign), as_json, _status_line(campaign))
+    say(summary(campaign), as_json, _status_line(campaign))
 
 
 @group.command("list")
@@ -109,7 +110,7 @@ def list_(slug: str, status: str | None, limit: int, as_json: bool) -> None:
     rows = list(db.session.scalars(statement))
     headers = ["ID", _("Estado"), _("Programada"), _("Terminada"), _("Campaña")]
     cells = [(c.id, status_name(c.status), *local_times(panel, c.scheduled_at, c.finished_at), c.name) for c in rows]
-    say([_summary(campaign) for campaign in rows], as_json, table(headers, cells))
+    say([summary(campaign) for campaign in rows], as_json, table(headers, cells))
 
 
 @group.command()
@@ -119,7 +120,7 @@ def list_(slug: str, status: str | None, limit: int, as_json: bool) -> None:
 def show(campaign_id: int, as_json: bool) -> None:
     """One campaign and its counts."""
     campaign = _campaign(campaign_id)
-    _say_report(campaign, _summary(campaign) | _counts(campaign), as_json)
+    _say_report(campaign, summary(campaign) | counts(campaign), as_json)
 
 
 @group.command()
@@ -134,7 +135,7 @@ def schedule(campaign_id: int, at: str | None, as_json: bool) -> None:
     campaigns.schedule_campaign(db.session, current_settings(), campaign.panel_id, campaign.id, at=moment)
     campaign = _campaign(campaign_id)
     facts, lines = forecast_of(campaign)
-    say(_summary(campaign) | {"forecast": facts}, as_json, f"{_status_line(campaign)}\n{lines}")
+    say(summary(campaign) | {"forecast": facts}, as_json, f"{_status_line(campaign)}\n{lines}")
 
 
 @group.command()
@@ -152,7 +153,7 @@ def forecast(campaign_id: int, at: str | None, as_json: bool) -> None:
     moment = _moment(campaign, at) if at else None
     campaigns.check_time(moment, datetime.now(UTC))
     facts, lines = forecast_of(campaign, moment)
-    say(_summary(campaign) | {"forecast": facts}, as_json, lines)
+    say(summary(campaign) | {"forecast": facts}, as_json, lines)
 
 
 @group.command()
@@ -203,7 +204,7 @@ def settle(campaign_id: int, settlement: str, as_json: bool) -> None:
     if not settled:
         raise CampaignProblem("nothing_unconfirmed")
     sentence = _("Campaña %(id)s: correos decididos: %(number)s", id=campaign_id, number=settled)
-    say(_summary(_campaign(campaign_id)) | {"settled": settled}, as_json, sentence)
+    say(summary(_campaign(campaign_id)) | {"settled": settled}, as_json, sentence)
 
 
 @group.command()
@@ -231,7 +232,7 @@ def report(campaign_id: int, as_json: bool) -> None:
     campaign = _campaign(campaign_id)
     reactions = reports.reactions(db.session, campaign)
     links = reports.link_clicks(db.session, campaign)
-    facts = _summary(campaign) | _counts(campaign)
+    facts = summary(campaign) | counts(campaign)
     facts |= {"skipped_by_reason": reports.skipped_by_reason(db.session, campaign), **vars(reactions)}
     facts["links"] = [{"url": link.url, "clicks": link.clicks, "clickers": link.clickers} for link in links]
     _say_report(campaign, facts, as_json)
@@ -317,49 +318,9 @@ def _moment(campaign: Campaign, at: str) -> datetime:
 # Answering.
 
 
-def _summary(campaign: Campaign) -> dict[str, Any]:
-    return {
-        "campaign_id": campaign.id,
-        "name": campaign.name,
-        "status": campaign.status.value,
-        "status_reason": campaign.status_reason,
-        "scheduled_at": _iso(campaign.scheduled_at),
-        "started_at": _iso(campaign.started_at),
-        "finished_at": _iso(campaign.finished_at),
-        "priority": campaign.stream.value,
-        "rate_per_hour": campaign.rate_per_hour,
-        "canary": _canary(campaign),
-    }
-
-
-def _canary(campaign: Campaign) -> dict[str, Any] | None:
-    """What was asked for (null: as the panel says) and where it stands; None where all goes at once."""
-    if campaign.canary_percent is None:
-        return None
-    return {
-        "percent": campaign.canary_percent,
-        "minutes": campaign.canary_minutes,
-        "bounced_percent": campaign.canary_bounced_percent,
-        "deferred_percent": campaign.canary_deferred_percent,
-        "complained_percent": campaign.canary_complained_percent,
-        "stage": campaign.canary_stage.value if campaign.canary_stage else None,
-        "until": _iso(campaign.canary_until),
-    }
-
-
-def _counts(campaign: Campaign) -> dict[str, Any]:
-    current = reports.counts(db.session, campaign.id)
-    speed = reports.speed(db.session, campaign, current)
-    return {**vars(current), "per_second": speed.last_minute, "seconds_left": speed.seconds_left}
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
-
-
 def _say_status(campaign_id: int, as_json: bool) -> None:
     campaign = _campaign(campaign_id)
-    say(_summary(campaign), as_json, _status_line(campaign))
+    say(summary(campaign), as_json, _status_line(campaign))
 
 
 def _status_line(campaign: Campaign) -> str:

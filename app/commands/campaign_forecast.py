@@ -6,6 +6,7 @@ from typing import Any
 from flask import g
 from flask_babel import refresh
 
+from app.commands.campaign_facts import iso
 from app.extensions import db
 from app.flow.finish_time import Clash, FinishTime, finish_time
 from app.models import Campaign, Panel
@@ -28,15 +29,15 @@ def facts_of(found: FinishTime) -> dict[str, Any]:
     return {
         "people": found.people,
         "begins_at": found.begins_at.isoformat(),
-        "ends_at": _iso(forecast.ends_at) if forecast else None,
+        "ends_at": iso(forecast.ends_at) if forecast else None,
         "limiting": forecast.limiting.value if forecast else None,
         "provider": forecast.provider or None if forecast else None,
         "ips": forecast.ips if forecast else 0,
         "left_on_first_day": forecast.first_day if forecast else 0,
-        "held_until": _iso(forecast.held_until) if forecast else None,
+        "held_until": iso(forecast.held_until) if forecast else None,
         "deferred_share": round(found.retries.share, 4),
-        "retries_until": _iso(found.retries_until),
-        "rest_at": _iso(found.rest_at),
+        "retries_until": iso(found.retries_until),
+        "rest_at": iso(found.rest_at),
         "sharing_campaigns": found.beside,
         "clashes": [_clash(clash) for clash in found.clashes],
     }
@@ -48,9 +49,5 @@ def _clash(clash: Clash) -> dict[str, Any]:
         "begins_at": clash.begins_at.isoformat(),
         "is_running": clash.is_running,
         "goes_first": clash.goes_first,
-        "ends_at": _iso(clash.ends_at),
+        "ends_at": iso(clash.ends_at),
     }
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None

@@ -32,8 +32,8 @@
                  recipient_search: finding one of a million
     certificate  every planned recipient with what became of it, at one moment, signed
     pace         what a campaign waits for now, and how far it is at each mailbox provider
-    forecasting  when a campaign ends, within every limit (pure); finish_time: who is left, who else sends then;
-                 finish_conditions: the limits, holds, warm-up, retries and rivals that it reckons with
+    forecasting  when a campaign ends, within every limit (pure; forecast_terms: what it is made of); finish_time: who is left,
+                 who else sends then; finish_conditions: the limits, holds, warm-up, retries and rivals that it reckons with
     report_details  the parts of a report that take reading a whole ledger, made by a worker and kept
     slices       rows for files that people download
     formulas     cells of those files that a spreadsheet would run, defused

@@ -8,7 +8,7 @@ from sqlalchemy import select, text
 
 from app.flow.breaker.phases import Phase, ends_at, factor, is_watch, phase
 from app.flow.egress.choosing import EgressCandidate, candidates
-from app.flow.forecasting import Conditions, HoldStep, IpGroup, Lane, Limiting, Rival
+from app.flow.forecast_terms import Conditions, HoldStep, IpGroup, Lane, Limiting, Rival
 from app.flow.providers import limits_of
 from app.flow.sessions import AnySession
 from app.mail.backoff import recovery

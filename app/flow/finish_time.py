@@ -12,7 +12,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.flow import pace
 from app.flow.finish_conditions import Retries, conditions_of, like, measured_retries, relay_id_of
-from app.flow.forecasting import Conditions, Forecast, forecast
+from app.flow.forecast_terms import Conditions, Forecast
+from app.flow.forecasting import forecast
 from app.flow.sessions import AnySession
 from app.mail.mailbox_providers import OTHER, provider_of_domain
 from app.models import Campaign, CanaryStage, MailStream, Panel

@@ -6,7 +6,7 @@ import pytest
 
 from app.flow.finish_conditions import measured_speed, steps_of
 from app.flow.finish_time import finish_time
-from app.flow.forecasting import Limiting
+from app.flow.forecast_terms import Limiting
 from app.mail.backoff import recovery
 from app.mail.mailbox_providers import providers
 from app.models import (

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.flow.forecasting import Conditions, HoldStep, IpGroup, Lane, Limiting, Rival, forecast
+from app.flow.forecast_terms import Conditions, HoldStep, IpGroup, Lane, Limiting, Rival
+from app.flow.forecasting import forecast
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)

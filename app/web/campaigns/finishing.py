@@ -12,7 +12,7 @@ from app.extensions import db
 from app.flow import campaigns
 from app.flow.campaigns import CampaignProblem
 from app.flow.finish_time import Clash, FinishTime, finish_time
-from app.flow.forecasting import Forecast, Limiting
+from app.flow.forecast_terms import Forecast, Limiting
 from app.models import Campaign, CampaignStatus
 from app.web.campaigns import blueprint
 from app.web.formats import number, percent
