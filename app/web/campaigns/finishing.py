@@ -139,7 +139,7 @@ def clash_sentence(clash: Clash, now: datetime) -> str:
         else _("La plataforma «%(panel)s» envía por el mismo relay %(when)s.", panel=clash.panel_name, when=when)
     )
     if clash.goes_first:
-        return f"{told} {_('Es urgente y pasa delante: la hora de arriba ya lo cuenta.')}"
+        return told + " " + _("Es urgente y pasa delante: la hora de arriba ya lo cuenta.")
     if clash.ends_at is None:
         return told
-    return f"{told} {_('Con las dos a la vez, esta termina %(moment)s.', moment=moment_words(clash.ends_at, now))}"
+    return told + " " + _("Con las dos a la vez, esta termina %(moment)s.", moment=moment_words(clash.ends_at, now))
