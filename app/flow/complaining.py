@@ -29,7 +29,7 @@ def note_complaint(
     if email is None:
         session.rollback()
         return False
-    suppressions.suppress(session, campaign.panel_id, email, SuppressionReason.COMPLAINT, f"campaign:{campaign.id}")
+    suppressions.suppress(session, campaign.panel_id, email, SuppressionReason.COMPLAINT, f"complaint:{campaign.id}")
     return True
 
 

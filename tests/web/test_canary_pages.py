@@ -121,3 +121,17 @@ def test_live_page_shows_the_part_against_its_limits(manager, session, panel):
     words = " ".join(manager.text(f"{BASE}/{campaign.id}/live").split())
     assert "De 4 probados: rebotados 1 (25 %), límite 5 %; diferidos 1 (25 %), límite 20 %; reclamos 1 (50 %)" in words
     assert "marcó como correo no deseado" in manager.text(f"{BASE}/{campaign.id}/recipients/1")
+
+
+def test_complaint_stands_in_the_contacts_history_and_among_the_suppressions(manager, session, panel):
+    contact = factories.contact(session, panel, "ana@example.pe")
+    campaign = factories.campaign(session, panel)
+    ledger.freeze(session, campaign, ["accepted"])
+    session.execute(text("UPDATE delivery SET contact_id = :id, email = 'ana@example.pe'"), {"id": contact.id})
+    session.commit()
+    assert complaining.note_complaint(session, campaign, 1, source="letter:1")
+    assert "Reclamó: lo marcó como correo no deseado" in manager.text(f"/contacts/{contact.id}")
+    listed = manager.text("/suppressions")
+    assert "ana@example.pe" in listed
+    assert "Reclamo de correo no deseado" in listed
+    assert f"Reclamo, campaña {campaign.id}" in listed
