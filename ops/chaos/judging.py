@@ -9,7 +9,7 @@ Two things are no failure of the platform, and counted by themselves; each needs
                        delivery stays accepted, which is true.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -44,14 +44,12 @@ class Planned:
 def judge(
     ledger: Collection[Planned], captured: Iterable[Witnessed], log: Handovers, quarantined: Collection[str]
 ) -> dict[str, int]:
-    copies: dict[tuple[str, str], list[Witnessed]] = defaultdict(list)
-    for one in captured:
-        copies[one.recipient, one.message_id].append(one)
+    copies = by_key(captured)
     keys = {(one.email, one.message_id) for one in ledger}
     statuses = Counter(one.status for one in ledger)
     again = {key: len(found) - 1 for key, found in copies.items()}
     by_relay = sum(number for key, number in again.items() if is_one_handover(copies[key], log))
-    not_logged = sum(is_not_logged(one, copies[one.email, one.message_id], log) for one in ledger)
+    not_logged = sum(is_not_logged(one, copies.get((one.email, one.message_id), []), log) for one in ledger)
     return {
         "planned": len(ledger),
         "captured": sum(map(len, copies.values())),
@@ -66,6 +64,13 @@ def judge(
         "retried": sum(one.attempts > 1 for one in ledger),
         **ips(ledger, copies, log, quarantined),
     }
+
+
+def by_key(captured: Iterable[Witnessed]) -> dict[tuple[str, str], list[Witnessed]]:
+    copies: dict[tuple[str, str], list[Witnessed]] = {}
+    for one in captured:
+        copies.setdefault((one.recipient, one.message_id), []).append(one)
+    return copies
 
 
 def ips(
