@@ -290,6 +290,30 @@ def test_place_and_open_queue_ids_are_kept_together(tmp_path, log):
     assert (again.place(), again.open()) == (place, {"B": Open(OTHER, "")})
 
 
+def test_log_may_have_lost_its_last_lines_where_the_machine_was_started_anew(tmp_path, log):
+    heard: list[Bundle] = []
+
+    class Listener(Platform):
+        def hand(self, bundle: Bundle) -> None:
+            heard.append(bundle)
+
+    def turned(boot_id: str) -> list[bool]:
+        heard.clear()
+        memory = Memory(tmp_path / "m.sqlite", boot_id=boot_id)
+        follower = Follower(log, memory, Listener(random.Random(1), 0))
+        for _ in range(12):
+            follower.turn()
+        memory.close()
+        return [bundle.has_gap for bundle in heard]
+
+    write(log, line("anvil[1]: statistics"))
+    assert True in turned("first"), "the first reading"
+    assert True not in turned("first")
+    after_boot = turned("second")
+    assert after_boot[0] and True not in after_boot[1:]
+    assert True not in turned("second")
+
+
 def test_second_follower_with_the_same_state_is_refused(tmp_path):
     first = Memory(tmp_path / "m.sqlite")
     first.keep(None, {"A": Open()})

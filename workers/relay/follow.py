@@ -55,6 +55,7 @@ class Follower:
         self._arrivals = arrivals or Arrivals(None)
         self._arrivals.note(self._joiner.open)
         self._kept = memory.place()
+        self._has_gap = not memory.knows_this_boot()
         self._stopping = threading.Event()
         self._ended_at: datetime | None = None
         """When the log's end was last seen, by the platform's clock."""
@@ -80,7 +81,7 @@ class Follower:
         seen = self._joiner.join(events)
         interruptions = [event for event in events if isinstance(event, Interrupted)]
         known = self._known_after(interruptions)
-        has_gap = portion.has_gap or known is None
+        has_gap = self._has_gap or portion.has_gap or known is None
         seen += known or []
         seen += self._arrivals.examine(self._joiner.open, asked_at, at_end=portion.at_end)
         # That nothing more stood there proves something only once the relay is seen to go on writing into this log.
@@ -88,9 +89,9 @@ class Follower:
         self._hand(seen, read_until, has_gap=has_gap)
         changes = self._joiner.settle()
         self._arrivals.note(changes)
-        if changes or portion.place != self._kept:
+        if changes or portion.place != self._kept or self._has_gap:
             self._memory.keep(portion.place, changes)
-            self._kept = portion.place
+            self._kept, self._has_gap = portion.place, False
         if portion.at_end:
             self._ended_at = asked_at
         return bool(portion.lines) and not portion.at_end
