@@ -22,6 +22,7 @@ SMTPD_TIMEOUT_SECONDS = 10
 MESSAGES_PER_CONNECTION = 100
 """A process of Postfix that serves a connection knows its configuration as of the connection's beginning."""
 MORE_THAN_ANY_DISK_BYTES = 2**60
+NO_SPACE = " 452 4.3.1 "
 FULL_SECONDS = 4.0
 FULL_PATIENCE_SECONDS = 30.0
 
@@ -50,20 +51,20 @@ class ChaosRelay:
     def fill(self) -> bool:
         """For a while there is less space for its queue than it wants (smtpd's own check at MAIL FROM). Returns whether it
         turned mail away for that."""
-        seen = self.turned_away()
+        began = self.service.log_size()
         self.service.set("queue_minfree", str(MORE_THAN_ANY_DISK_BYTES))
         self.service.reload()
         deadline = time.monotonic() + FULL_PATIENCE_SECONDS
-        while self.turned_away() == seen and time.monotonic() < deadline:
+        while not (is_full := NO_SPACE in self.service.words_since(began)) and time.monotonic() < deadline:
             time.sleep(0.3)
         time.sleep(FULL_SECONDS)
         self.service.set("queue_minfree", "100000000")
         self.service.reload()
-        return self.turned_away() > seen
+        return is_full
 
     def turned_away(self) -> int:
         """How often it said that there is no space."""
-        return sum(log.read_bytes().count(b" 452 4.3.1 ") for log in self.logs)
+        return sum(log.read_bytes().count(NO_SPACE.encode()) for log in self.logs)
 
 
 @contextmanager

@@ -85,24 +85,24 @@ class PostfixService:
         if os.geteuid() != 0:
             raise ServiceError("Postfix starts as root only.")
         self._run("postfix", "check")
-        seen = self._log_size()
+        seen = self.log_size()
         program = self._run("postconf", "-h", "daemon_directory").strip()
         command = [sys.executable, "-m", "ops.services.guard", f"{program}/master", "-c", self.config_dir, "-d"]
         self._process = processes.spawn(command, cwd=CHECKOUT)
         deadline = time.monotonic() + START_SECONDS
-        while not READY.search(self._words_since(seen)):
+        while not READY.search(self.words_since(seen)):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
-                raise ServiceError(f"Postfix did not start in {self.directory}: {self._words_since(seen)[-2000:]}")
+                raise ServiceError(f"Postfix did not start in {self.directory}: {self.words_since(seen)[-2000:]}")
             time.sleep(0.02)
 
     def reload(self) -> None:
         """As `postfix reload`; waits for the master to say that it has read its files. The line may be lost, since the
         process that writes the log is renewed as well."""
-        seen = self._log_size()
+        seen = self.log_size()
         self._run("postfix", "reload")
         deadline = time.monotonic() + RELOAD_SECONDS
-        while "reload -- version" not in self._words_since(seen) and time.monotonic() < deadline:
+        while "reload -- version" not in self.words_since(seen) and time.monotonic() < deadline:
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -160,12 +160,12 @@ class PostfixService:
         """The log so far."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
-    def _log_size(self) -> int:
+    def log_size(self) -> int:
         return self.log.stat().st_size if self.log.exists() else 0
 
-    def _words_since(self, offset: int) -> str:
+    def words_since(self, offset: int) -> str:
         """What the log says behind ``offset``, in bytes: of a long campaign it is large. All of a log that was begun anew."""
-        size = self._log_size()
+        size = self.log_size()
         if not size:
             return ""
         with self.log.open("rb") as file:
