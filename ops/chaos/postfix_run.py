@@ -123,10 +123,10 @@ class PostfixChaos(practice.Chaos):
         super().wait_for_end(campaign_id, started)
         self.done["finished_after_seconds"] = round(time.monotonic() - started)
         waiting, moved_at = -1, time.monotonic()
-        while (left := self.accepted_only(campaign_id)) or self.relay.service.queue():
+        while (left := self.accepted_only(campaign_id)) or self.relay.has_work():
             if left != waiting:
                 waiting, moved_at = left, time.monotonic()
-            if time.monotonic() - moved_at > QUIET_SECONDS and not self.relay.service.queue():
+            if time.monotonic() - moved_at > QUIET_SECONDS and not self.relay.has_work():
                 return
             self.check_time(started)
             time.sleep(0.5)

@@ -62,6 +62,11 @@ class ChaosRelay:
         self.service.reload()
         return is_full
 
+    def has_work(self) -> bool:
+        """Whether a message in its queue still has somebody to reach. One that was delivered while Postfix was reloaded is left
+        over without recipients, until the queue is next looked through."""
+        return any(mail["recipients"] for mail in self.service.queue())
+
     def turned_away(self) -> int:
         """How often it said that there is no space."""
         return sum(log.read_bytes().count(NO_SPACE.encode()) for log in self.logs)
