@@ -83,6 +83,10 @@ class Settings:
     has a follower there (``flask relay key``)."""
     relay_log_relay: str = ""
     """Name of the relay whose log that is."""
+    relay_postfix_dir: str = "/etc/postfix"
+    """That Postfix' configuration. Its queue is asked about messages that began to arrive and never appeared in it."""
+    relay_silence_seconds: int = 300
+    """After so long nothing of a sender that gave up can still arrive at a relay: more than twice its ``smtpd_timeout``."""
     tracking_token_days: int = 730
     """Open and click tokens older than this answer 404. Unsubscribing never expires."""
     tracking_backlog: int = 1_000_000

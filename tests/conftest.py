@@ -2,7 +2,13 @@
 
 import pytest
 
-pytest_plugins = ["tests.fixtures.services", "tests.fixtures.app", "tests.fixtures.tracking", "tests.fixtures.relay"]
+pytest_plugins = [
+    "tests.fixtures.services",
+    "tests.fixtures.app",
+    "tests.fixtures.sending",
+    "tests.fixtures.tracking",
+    "tests.fixtures.relay",
+]
 
 LONG_FILES = ("tests/e2e/", "tests/ops/", "tests/scenarios/")
 """Where single tests take half a minute: begun first, they are no tail for which the other workers wait."""

@@ -1,5 +1,6 @@
 """Rows for tests: each function makes one, with sensible defaults, and commits."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -23,6 +24,7 @@ from app.models import (
     Membership,
     Panel,
     PanelMode,
+    ProviderLimits,
     Relay,
     RelaySecurity,
     Role,
@@ -147,6 +149,19 @@ def egress_ip(session: AnySession, pool: EgressPool, address: str, **values: Any
     session.add(row)
     session.commit()
     return row
+
+
+def provider_limits(
+    session: AnySession, provider: str = "google", *, per_minute: int = 60_000, caps: Sequence[int] = ()
+) -> None:
+    """What people set of a provider's limits; far from holding anything back where not told otherwise."""
+    session.merge(
+        ProviderLimits(
+            provider=provider, messages_per_minute=per_minute, connections=10, messages_per_connection=100,
+            warm_up_caps=list(caps),
+        )
+    )  # fmt: skip
+    session.commit()
 
 
 def signed_domain(

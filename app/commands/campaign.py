@@ -4,7 +4,7 @@ What the flow refuses is told with a code, the sentence that says why, and field
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,16 +13,19 @@ import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
 
+from app.commands.campaign_facts import counts, summary
+from app.commands.campaign_forecast import forecast_of
 from app.commands.campaign_tables import report_text
 from app.commands.certificates import say_certified, say_verified
 from app.commands.terminal import find_panel, json_option, local_times, panel_option, refuse, say, table
 from app.current import current_settings
 from app.extensions import db
-from app.flow import campaigns, lists, previews, reconciling, reports
+from app.flow import campaigns, complaining, lists, previews, reconciling, reports
 from app.flow.campaign_content import CampaignContent, ContentProblem
 from app.flow.campaigns import CampaignProblem, ContentRefused, NotReady
 from app.flow.reconciling import Settlement
-from app.models import Campaign, CampaignStatus, Panel, PauseReason
+from app.models import Campaign, CampaignStatus, MailStream, Panel, PauseReason
+from app.web.campaigns.finishing import OVER
 from app.web.campaigns.sentences import content_sentence, problem_sentence
 from app.web.campaigns.statuses import proof_name, status_name
 
@@ -56,6 +59,21 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--text", "text_file", type=readable_file, help="An own text part; else made from the HTML.")
 @click.option("--list", "list_names", multiple=True, required=True, help="Name of a list; several times for several.")
 @click.option("--rate-per-hour", type=int, help="Upper limit; as fast as the relay takes it where none is given.")
+@click.option(
+    "--priority",
+    "stream",
+    type=click.Choice([stream.value for stream in MailStream]),
+    default=MailStream.BULK.value,
+    show_default=True,
+    help="urgent: goes before the bulk ones of every panel, by the IP pool for urgent mail.",
+)
+@click.option("--canary-percent", type=int, help="So much goes out first (1-50), of each provider; else all at once.")
+@click.option("--canary-minutes", type=int, help="How long the rest waits after it; as the panel says where not given.")
+@click.option(
+    "--canary-bounced-percent", type=float, help="More bounces of that part hold the rest; else as the panel says."
+)
+@click.option("--canary-deferred-percent", type=float, help="More deferrals hold it.")
+@click.option("--canary-complained-percent", type=float, help="More complaints hold it.")
 @json_option
 @told
 def create(
@@ -63,6 +81,7 @@ def create(
     html_file: Path,
     text_file: Path | None,
     list_names: tuple[str, ...],
+    stream: str,
     as_json: bool,
     **values: Any,
 ) -> None:
@@ -70,12 +89,13 @@ def create(
     panel = find_panel(slug)
     content = CampaignContent(
         **values,
+        stream=MailStream(stream),
         html=_read(html_file),
         text=_read(text_file) if text_file else "",
         list_ids=tuple(_list_id(panel, name) for name in list_names),
     )
     campaign = campaigns.create_campaign(db.session, current_settings(), panel.id, content)
-    say(_summary(campaign), as_json, _status_line(campaign))
+    say(summary(campaign), as_json, _status_line(campaign))
 
 
 @group.command("list")
@@ -90,7 +110,7 @@ def list_(slug: str, status: str | None, limit: int, as_json: bool) -> None:
     rows = list(db.session.scalars(statement))
     headers = ["ID", _("Estado"), _("Programada"), _("Terminada"), _("Campaña")]
     cells = [(c.id, status_name(c.status), *local_times(panel, c.scheduled_at, c.finished_at), c.name) for c in rows]
-    say([_summary(campaign) for campaign in rows], as_json, table(headers, cells))
+    say([summary(campaign) for campaign in rows], as_json, table(headers, cells))
 
 
 @group.command()
@@ -100,7 +120,7 @@ def list_(slug: str, status: str | None, limit: int, as_json: bool) -> None:
 def show(campaign_id: int, as_json: bool) -> None:
     """One campaign and its counts."""
     campaign = _campaign(campaign_id)
-    _say_report(campaign, _summary(campaign) | _counts(campaign), as_json)
+    _say_report(campaign, summary(campaign) | counts(campaign), as_json)
 
 
 @group.command()
@@ -109,11 +129,31 @@ def show(campaign_id: int, as_json: bool) -> None:
 @json_option
 @told
 def schedule(campaign_id: int, at: str | None, as_json: bool) -> None:
-    """Send it now or later."""
+    """Send it now or later; told with when it will end and who else sends then."""
     campaign = _campaign(campaign_id)
     moment = _moment(campaign, at) if at else None
     campaigns.schedule_campaign(db.session, current_settings(), campaign.panel_id, campaign.id, at=moment)
-    _say_status(campaign_id, as_json)
+    campaign = _campaign(campaign_id)
+    facts, lines = forecast_of(campaign)
+    say(summary(campaign) | {"forecast": facts}, as_json, f"{_status_line(campaign)}\n{lines}")
+
+
+@group.command()
+@campaign_argument
+@click.option(
+    "--at", help="If it began then; ISO 8601, as for schedule. As it is scheduled, or now, where none is given."
+)
+@json_option
+@told
+def forecast(campaign_id: int, at: str | None, as_json: bool) -> None:
+    """When it will end, what that hangs on, and who else sends then."""
+    campaign = _campaign(campaign_id)
+    if campaign.status in OVER:
+        raise CampaignProblem("wrong_status", status=campaign.status)
+    moment = _moment(campaign, at) if at else None
+    campaigns.check_time(moment, datetime.now(UTC))
+    facts, lines = forecast_of(campaign, moment)
+    say(summary(campaign) | {"forecast": facts}, as_json, lines)
 
 
 @group.command()
@@ -164,7 +204,7 @@ def settle(campaign_id: int, settlement: str, as_json: bool) -> None:
     if not settled:
         raise CampaignProblem("nothing_unconfirmed")
     sentence = _("Campaña %(id)s: correos decididos: %(number)s", id=campaign_id, number=settled)
-    say(_summary(_campaign(campaign_id)) | {"settled": settled}, as_json, sentence)
+    say(summary(_campaign(campaign_id)) | {"settled": settled}, as_json, sentence)
 
 
 @group.command()
@@ -192,10 +232,26 @@ def report(campaign_id: int, as_json: bool) -> None:
     campaign = _campaign(campaign_id)
     reactions = reports.reactions(db.session, campaign)
     links = reports.link_clicks(db.session, campaign)
-    facts = _summary(campaign) | _counts(campaign)
+    facts = summary(campaign) | counts(campaign)
     facts |= {"skipped_by_reason": reports.skipped_by_reason(db.session, campaign), **vars(reactions)}
     facts["links"] = [{"url": link.url, "clicks": link.clicks, "clickers": link.clickers} for link in links]
     _say_report(campaign, facts, as_json)
+
+
+@group.command()
+@campaign_argument
+@click.option("--email", required=True, help="Of the recipient who called it spam.")
+@json_option
+@told
+def complaint(campaign_id: int, email: str, as_json: bool) -> None:
+    """Note a complaint: it counts for the campaign, and the address is never mailed again."""
+    campaign = _campaign(campaign_id)
+    seq = complaining.seq_of(db.session, campaign, email)
+    if seq is None:
+        raise click.BadParameter(f"{email!r} is no recipient of this campaign", param_hint="--email")
+    is_new = complaining.note_complaint(db.session, campaign, seq, source=f"command:{campaign_id}:{seq}")
+    sentence = _("Se anotó el reclamo.") if is_new else _("Ese reclamo ya estaba anotado.")
+    say({"campaign_id": campaign_id, "seq": seq, "is_new": is_new}, as_json, sentence)
 
 
 @group.command()
@@ -262,31 +318,9 @@ def _moment(campaign: Campaign, at: str) -> datetime:
 # Answering.
 
 
-def _summary(campaign: Campaign) -> dict[str, Any]:
-    return {
-        "campaign_id": campaign.id,
-        "name": campaign.name,
-        "status": campaign.status.value,
-        "status_reason": campaign.status_reason,
-        "scheduled_at": _iso(campaign.scheduled_at),
-        "started_at": _iso(campaign.started_at),
-        "finished_at": _iso(campaign.finished_at),
-    }
-
-
-def _counts(campaign: Campaign) -> dict[str, Any]:
-    current = reports.counts(db.session, campaign.id)
-    speed = reports.speed(db.session, campaign, current)
-    return {**vars(current), "per_second": speed.last_minute, "seconds_left": speed.seconds_left}
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
-
-
 def _say_status(campaign_id: int, as_json: bool) -> None:
     campaign = _campaign(campaign_id)
-    say(_summary(campaign), as_json, _status_line(campaign))
+    say(summary(campaign), as_json, _status_line(campaign))
 
 
 def _status_line(campaign: Campaign) -> str:

@@ -24,13 +24,16 @@
     proofs       test sends, through the same render, sign and submit
     hits         an open or a click on its way: hit_stream (Redis), hit_spool (a file, while Redis is away)
     events       hits become events and engagement, in bulk, each once
+    complaining  a recipient called it spam: an event, and never again
     leaving      unsubscribing from a mail's link or header, and taking it back
     relay_queue  what lies in a relay's own queue, and orders to its agent (a package with a map of its own)
     egress       from which IP of the relay mail leaves: pools, states, choice (a package with a map of its own)
-    reports      what happened, for people: counts, rate (made of sampling), time left; recipients: one by one
+    reports      what happened, for people: counts, rate (made of sampling), time left; recipients: one by one,
+                 recipient_search: finding one of a million
     certificate  every planned recipient with what became of it, at one moment, signed
     pace         what a campaign waits for now, and how far it is at each mailbox provider
-    forecasting  when a campaign ends, within every limit (pure); finish_time: the facts for it, and who else sends then
+    forecasting  when a campaign ends, within every limit (pure; forecast_terms: what it is made of); finish_time: who is left,
+                 who else sends then; finish_conditions: the limits, holds, warm-up, retries and rivals that it reckons with
     report_details  the parts of a report that take reading a whole ledger, made by a worker and kept
     slices       rows for files that people download
     formulas     cells of those files that a spreadsheet would run, defused

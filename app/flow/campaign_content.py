@@ -45,13 +45,17 @@ class CampaignContent:
     """Who may write urgent ones is for the pages to say."""
     canary_percent: int | None = None
     """So much goes out first; empty: all at once."""
-    canary_minutes: int = 30
-    """How long the rest waits after it."""
+    canary_minutes: int | None = None
+    """How long the rest waits after it; and, in per cent, how much holds it. Empty: as the panel says."""
+    canary_bounced_percent: float | None = None
+    canary_deferred_percent: float | None = None
+    canary_complained_percent: float | None = None
 
 
 TEMPLATE_PARTS = ("subject", "preheader", "from_name", "html", "text")
 """The fields in which a merge field may stand."""
-PACE_FIELDS = ("rate_per_hour", "stream", "canary_percent", "canary_minutes")
+CANARY_LIMIT_FIELDS = ("canary_bounced_percent", "canary_deferred_percent", "canary_complained_percent")
+PACE_FIELDS = ("rate_per_hour", "stream", "canary_percent", "canary_minutes", *CANARY_LIMIT_FIELDS)
 TEXT_FIELDS = tuple(f.name for f in fields(CampaignContent) if f.name not in ("list_ids", *PACE_FIELDS))
 
 
@@ -184,8 +188,12 @@ def _list_problems(session: AnySession, panel_id: int, list_ids: tuple[int, ...]
 def _canary_problems(content: CampaignContent) -> Iterator[ContentProblem]:
     if content.canary_percent is not None and not 1 <= content.canary_percent <= MAX_CANARY_PERCENT:
         yield ContentProblem("canary_percent", "canary_percent_out_of_range", {"limit": MAX_CANARY_PERCENT})
-    if not 1 <= content.canary_minutes <= MAX_CANARY_MINUTES:
+    if content.canary_minutes is not None and not 1 <= content.canary_minutes <= MAX_CANARY_MINUTES:
         yield ContentProblem("canary_minutes", "canary_minutes_out_of_range", {"limit": MAX_CANARY_MINUTES})
+    for name in CANARY_LIMIT_FIELDS:
+        limit = getattr(content, name)
+        if limit is not None and not 0 <= limit <= 100:
+            yield ContentProblem(name, "share_out_of_range")
 
 
 def _rate_problems(rate_per_hour: int | None) -> Iterator[ContentProblem]:

@@ -62,6 +62,25 @@ def limit_panel(session: AnySession, panel: Panel, *, weight: int, rate_per_hour
     session.commit()
 
 
+CANARY_FIELDS = ("canary_minutes", "canary_bounced_percent", "canary_deferred_percent", "canary_complained_percent")
+
+
+def set_canary(
+    session: AnySession,
+    panel: Panel,
+    *,
+    canary_minutes: int,
+    canary_bounced_percent: float,
+    canary_deferred_percent: float,
+    canary_complained_percent: float,
+) -> None:
+    """What holds for its campaigns that go to a part first and don't say otherwise; also for those under way."""
+    panel.canary_minutes, panel.canary_bounced_percent = canary_minutes, canary_bounced_percent
+    panel.canary_deferred_percent = canary_deferred_percent
+    panel.canary_complained_percent = canary_complained_percent
+    session.commit()
+
+
 def use_practice(session: AnySession, panel: Panel) -> None:
     """From now on nothing of this panel reaches a real person. Raises :class:`PanelProblem`."""
     _refuse_while_under_way(session, panel)

@@ -1,11 +1,11 @@
 """Who got it, who did not, and why: the deliveries of a campaign, one by one, as a list, a page and a file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, or_, select, text
+from sqlalchemy import ARRAY, Integer, Select, and_, any_, literal, or_, select, text
 
 from app.config import Settings
 from app.flow import composing, practice, reports
@@ -13,7 +13,7 @@ from app.flow.reconciling import PRACTICE_RELAY_ID
 from app.flow.sessions import AnySession
 from app.flow.slices import in_slices
 from app.mail.addresses import domain_of
-from app.mail.relay_report import Sighting
+from app.mail.relay_report import ARRIVAL_SIGHTINGS
 from app.mail.tokens import make_token, message_id
 from app.models import (
     Attempt,
@@ -47,9 +47,10 @@ RARE = 10
 
 
 def recipients(
-    session: AnySession, campaign: Campaign, *, chosen: str = "", query: str = ""
+    session: AnySession, campaign: Campaign, *, chosen: str = "", seqs: Sequence[int] | None = None
 ) -> Select[Delivery, Engagement]:
-    """The campaign's deliveries with their engagement (or None), to be paged by ``Delivery.seq``."""
+    """The campaign's deliveries with their engagement (or None), to be paged by ``Delivery.seq``. ``seqs``: none but these
+    (see ``recipient_search``)."""
     same = and_(
         Engagement.frozen_on == Delivery.frozen_on,
         Engagement.campaign_id == Delivery.campaign_id,
@@ -60,8 +61,8 @@ def recipients(
         .join(Engagement, same, isouter=chosen not in REACTION_FILTERS)
         .where(Delivery.frozen_on == campaign.frozen_on, Delivery.campaign_id == campaign.id)
     )
-    if query:
-        statement = statement.where(Delivery.email.contains(query.strip().lower(), autoescape=True))
+    if seqs is not None:
+        statement = statement.where(Delivery.seq == any_(literal(seqs, ARRAY(Integer))))
     if chosen in FILTERS:
         return _with_status(session, campaign, statement, chosen)
     return _with_reaction(statement, chosen)
@@ -166,7 +167,7 @@ def _afterwards(session: AnySession, delivery: Delivery) -> Iterator[Moment]:
             RelayOutcome.frozen_on == delivery.frozen_on,
             RelayOutcome.campaign_id == delivery.campaign_id,
             RelayOutcome.seq == delivery.seq,
-            RelayOutcome.status.not_in((Sighting.NAMED, Sighting.QUEUED)),
+            RelayOutcome.status.not_in(ARRIVAL_SIGHTINGS),
         )
         .order_by(RelayOutcome.at)
     )

@@ -42,8 +42,13 @@ def matching(session: AnySession, people: Select[*Row], wanted: str) -> tuple[Se
 
     They are looked up before anything sorts or pages them. Left to itself the planner expects them spread evenly and
     walks past a million others to the only ones, since files come sorted by name."""
-    found = session.scalars(_first_matches(people, wanted)).all()
+    found = first_matches(session, people, wanted)
     return people.where(Contact.id == any_(literal(found, ARRAY(BigInteger)))), len(found) >= MOST_MATCHES
+
+
+def first_matches(session: AnySession, people: Select[*Row], wanted: str) -> list[int]:
+    """Ids of these contacts: see :func:`matching`."""
+    return list(session.scalars(_first_matches(people, wanted)))
 
 
 def _first_matches(people: Select[*Row], wanted: str) -> CompoundSelect[int]:

@@ -81,9 +81,11 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """Postfix was started, stopped or reloaded: lines of this moment may be missing."""
+    """Postfix was started, stopped or reloaded: the last lines before may be missing."""
 
     at: datetime
+    goes_on: bool
+    """Started or reloaded, so that its queue can be asked what it holds."""
 
 
 LogEvent = Named | Queued | Tried | Expired | Removed | Interrupted
@@ -117,7 +119,8 @@ _TRIED = re.compile(
     re.ASCII | re.DOTALL,
 )
 _EGRESS = re.compile(r"/smtp-([1-9][0-9]{0,8})$", re.ASCII)
-_INTERRUPTIONS = ("daemon started", "reload ", "terminating on signal", "stopping ")
+_BEGINNINGS = ("daemon started", "reload ")
+_ENDS = ("terminating on signal", "stopping ")
 
 
 def is_postfix_line(line: str) -> bool:
@@ -146,8 +149,8 @@ def _read(at: datetime, daemon: str, tag: str, said: str) -> LogEvent | None:
     if daemon == "cleanup":
         named = _NAMED.fullmatch(said)
         return Named(at, named["queue_id"], named["message_id"]) if named else None
-    if daemon in ("master", "postfix-script") and said.startswith(_INTERRUPTIONS):
-        return Interrupted(at)
+    if daemon in ("master", "postfix-script") and said.startswith((*_BEGINNINGS, *_ENDS)):
+        return Interrupted(at, goes_on=said.startswith(_BEGINNINGS))
     return None
 
 

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Index, Integer, String, Table, func, text
+from sqlalchemy import CheckConstraint, Column, Date, Float, ForeignKey, Index, Integer, String, Table, func, text
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from app.extensions import Base, Model
 from app.models.contact import MailingList
 from app.models.egress import MailStream
+from app.models.panel import CANARY_LIMITS
 from app.models.types import Timestamp, enum_text
 
 
@@ -94,8 +95,11 @@ class Campaign(Model):
     """Its audience is nobody but those whom that campaign provably did not reach (see ``app.flow.following_up``)."""
     canary_percent: Mapped[int | None]
     """So much of the audience goes out first, of each mailbox provider at least a batch; empty: all at once."""
-    canary_minutes: Mapped[int] = mapped_column(default=30, server_default="30")
-    """How long the rest waits after it."""
+    canary_minutes: Mapped[int | None]
+    """How long the rest waits after it. Empty here and in the three below: as its panel says."""
+    canary_bounced_percent: Mapped[float | None] = mapped_column(Float)
+    canary_deferred_percent: Mapped[float | None] = mapped_column(Float)
+    canary_complained_percent: Mapped[float | None] = mapped_column(Float)
     canary_stage: Mapped[CanaryStage | None] = mapped_column(enum_text(CanaryStage))
     canary_until: Mapped[datetime | None] = mapped_column(Timestamp)
     relay_failures: Mapped[int] = mapped_column(default=0, server_default="0")
@@ -134,6 +138,7 @@ class Campaign(Model):
         ),
         CheckConstraint("rate_per_hour > 0", name="rate_per_hour"),
         CheckConstraint("canary_percent BETWEEN 1 AND 50 AND canary_minutes BETWEEN 1 AND 1440", name="canary"),
+        CheckConstraint(CANARY_LIMITS, name="canary_limits"),
     )
 
 

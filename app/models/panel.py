@@ -3,11 +3,16 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary, String, func
+from sqlalchemy import CheckConstraint, Float, ForeignKey, LargeBinary, String, func
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Model
 from app.models.types import Timestamp, enum_text
+
+CANARY_LIMITS = (
+    "canary_bounced_percent BETWEEN 0 AND 100 AND canary_deferred_percent BETWEEN 0 AND 100 "
+    "AND canary_complained_percent BETWEEN 0 AND 100"
+)
 
 
 class PanelMode(StrEnum):
@@ -65,6 +70,14 @@ class Panel(Model):
     rate_per_hour: Mapped[int | None]
     """Upper limit of all its campaigns together; none when empty."""
     timezone: Mapped[str] = mapped_column(String(60), default="America/Lima")
+    canary_minutes: Mapped[int] = mapped_column(default=30, server_default="30")
+    """Of campaigns that are tried with a part first and don't say it themselves: how long the rest waits, …"""
+    canary_bounced_percent: Mapped[float] = mapped_column(Float, default=5.0, server_default="5")
+    """… and how much holds it. Above this, providers take a sender for one who bought his list."""
+    canary_deferred_percent: Mapped[float] = mapped_column(Float, default=20.0, server_default="20")
+    """Greylisting defers many at first; after their retries few are left."""
+    canary_complained_percent: Mapped[float] = mapped_column(Float, default=0.3, server_default="0.3")
+    """At this rate Google and Yahoo begin to refuse a sender; they ask for a tenth of a per cent."""
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
 
     relay: Mapped[Relay | None] = relationship()
@@ -72,5 +85,7 @@ class Panel(Model):
     __table_args__ = (
         CheckConstraint("mode = 'practice' OR relay_id IS NOT NULL", name="real_has_relay"),
         CheckConstraint("weight BETWEEN 1 AND 100", name="weight"),
+        CheckConstraint("canary_minutes BETWEEN 1 AND 1440", name="canary_minutes"),
+        CheckConstraint(CANARY_LIMITS, name="canary_limits"),
         CheckConstraint("rate_per_hour >= 1", name="rate_per_hour"),
     )

@@ -4,7 +4,7 @@ scope       who may see which panel: every panel blueprint is made there
 paging      every list is paged by key, sorted and filtered the same way
 security    response headers (CSP and company)
 errors      what a person sees when something is wrong
-formats     numbers, times and sizes as people read them
+formats     numbers, times and sizes as people read them;  share_field: a share that people write
 relay_api   what the log follower on a relay's own host reports: JSON, a key instead of a person
 public      what recipients reach: open, click, unsubscribe; served by an application of its own (``app.wsgi``)
 """

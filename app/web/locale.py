@@ -34,5 +34,5 @@ def select_locale() -> str:
 
 
 def select_timezone() -> str:
-    panel = g.get("panel") if has_request_context() else None
+    panel = g.get("panel" if has_request_context() else "panel_of_command")
     return panel.timezone if panel else str(current_app.config["BABEL_DEFAULT_TIMEZONE"])

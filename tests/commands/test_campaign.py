@@ -1,12 +1,17 @@
 """``flask campaign``: the same rules as the pages, one line of JSON, an exit code that scripts can trust."""
 
 import json
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
-from app.models import Campaign, CampaignStatus, Proof
+from app.flow.campaign_content import CampaignContent
+from app.models import Campaign, CampaignStatus, MailStream, Proof
 from tests import factories, ledger
+
+FORM_FIELDS = [field.name for field in fields(CampaignContent)]
 
 
 @pytest.fixture
@@ -162,3 +167,80 @@ def test_deliveries_that_no_relay_can_tell_about_are_settled_once(run, session, 
     assert run("settle", campaign.id, "--as", settlement, code=1)["error"] == "nothing_unconfirmed"
     assert run("settle", 999, "--as", settlement, code=1)["error"] == "not_found"
     run("settle", campaign.id, "--as", "failed", code=2)
+
+
+def test_complaint_is_noted_once_and_refused_for_a_stranger(run, session, panel, world):
+    campaign = factories.campaign(session, panel, world)
+    ledger.freeze(session, campaign, ["accepted"])
+    contact_id = session.execute(text("SELECT id FROM contact WHERE email = 'ana@example.pe'")).scalar_one()
+    session.execute(text("UPDATE delivery SET contact_id = :id"), {"id": contact_id})
+    session.commit()
+    assert run("complaint", campaign.id, "--email", "ANA@example.pe") == {
+        "campaign_id": campaign.id, "seq": 1, "is_new": True,
+    }  # fmt: skip
+    assert not run("complaint", campaign.id, "--email", "ana@example.pe")["is_new"]
+    assert "no recipient" in run("complaint", campaign.id, "--email", "otra@example.pe", code=2)
+    assert session.execute(text("SELECT count(*) FROM event WHERE kind = 'complaint'")).scalar_one() == 1
+
+
+def test_urgent_campaign_with_a_part_first_and_its_own_limits(run, session, world, html):
+    made = run(
+        *creation(
+            html,
+            **{"priority": "urgent", "rate-per-hour": "5000", "canary-percent": "5", "canary-minutes": "45",
+               "canary-bounced-percent": "2.5", "canary-complained-percent": "0.1"},
+        )
+    )  # fmt: skip
+    assert (made["priority"], made["rate_per_hour"]) == ("urgent", 5000)
+    assert made["canary"] == {
+        "percent": 5, "minutes": 45, "bounced_percent": 2.5, "deferred_percent": None, "complained_percent": 0.1,
+        "stage": None, "until": None,
+    }  # fmt: skip
+    campaign = session.get(Campaign, made["campaign_id"])
+    assert (campaign.stream, campaign.canary_bounced_percent) == (MailStream.URGENT, 2.5)
+
+
+def test_limits_that_make_no_sense_are_refused_with_their_field(run, session, world, html):
+    refused = run(*creation(html, **{"canary-percent": "51", "canary-deferred-percent": "101"}), code=1)
+    assert {one["field"] for one in refused["problems"]} == {"canary_percent", "canary_deferred_percent"}
+    run(*creation(html, priority="very"), code=2)
+
+
+def test_help_of_create_names_everything_that_the_form_has(app):
+    told = app.test_cli_runner().invoke(args=["campaign", "create", "--help"]).output
+    named = {name.replace("list_ids", "list").replace("stream", "priority") for name in FORM_FIELDS}
+    assert {name for name in named if f"--{name.replace('_', '-')}" not in told} == set()
+
+
+def test_forecast_is_told_before_scheduling_and_with_it(run, session, panel, other_panel, world, app):
+    campaign = factories.campaign(session, panel, world, rate_per_hour=1)
+    theirs = factories.mailing_list(session, other_panel)
+    factories.contacts(session, other_panel, theirs, 10)
+    factories.campaign(session, other_panel, theirs, status=CampaignStatus.SCHEDULED, scheduled_at=datetime.now(UTC))
+    told = run("forecast", campaign.id)["forecast"]
+    assert (told["people"], told["limiting"]) == (1, "campaign_rate")
+    ends_at = datetime.fromisoformat(told["ends_at"])
+    assert abs(ends_at - datetime.now(UTC) - timedelta(hours=1)) < timedelta(minutes=1)
+    assert [clash["panel"] for clash in told["clashes"]] == [other_panel.name]
+    at = (datetime.now(UTC) + timedelta(days=2)).replace(microsecond=0)
+    later = run("forecast", campaign.id, "--at", at.isoformat())["forecast"]
+    assert (later["begins_at"], later["ends_at"]) == (at.isoformat(), (at + timedelta(hours=1)).isoformat())
+    assert run("schedule", campaign.id, "--at", at.isoformat())["forecast"]["ends_at"] == later["ends_at"]
+    assert run("forecast", campaign.id)["forecast"]["begins_at"] == at.isoformat()
+
+
+def test_forecast_speaks_to_people_in_their_panels_time(app, session, panel, world):
+    panel.timezone = "Asia/Tokyo"
+    campaign = factories.campaign(session, panel, world, rate_per_hour=1)
+    at = (datetime.now(UTC) + timedelta(days=9)).replace(hour=20, minute=30, second=0, microsecond=0)
+    told = app.test_cli_runner().invoke(args=["campaign", "forecast", str(campaign.id), "--at", at.isoformat()])
+    assert told.exit_code == 0, told.output
+    assert "a las 06:30." in told.stdout
+    assert "Lo que más frena es el límite por hora de la campaña." in told.stdout
+
+
+def test_no_forecast_for_what_is_over(run, session, panel, world):
+    campaign = factories.campaign(session, panel, world)
+    run("cancel", campaign.id, code=1)
+    ledger.freeze(session, campaign, ["accepted"], status=CampaignStatus.FINISHED)
+    assert run("forecast", campaign.id, code=1)["error"] == "wrong_status"

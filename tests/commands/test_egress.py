@@ -12,11 +12,6 @@ SHEET = "ip;helo;grupo;estado;peso\n192.0.2.10;mail-10.example.gob.pe;Masivo;;\n
 
 
 @pytest.fixture
-def relay(session, panel):
-    return factories.relay(session, panel, 2601)
-
-
-@pytest.fixture
 def run(app, relay):
     runner = app.test_cli_runner()
 

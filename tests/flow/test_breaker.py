@@ -4,7 +4,6 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from redis import Redis
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
@@ -15,7 +14,7 @@ from app.flow.breaker.phases import Phase, phase
 from app.flow.rates import waits
 from app.flow.rates.reserving import Rates
 from app.flow.rates.waits import WaitCause
-from app.models import HoldKind, ProviderHold, ProviderLimits
+from app.models import HoldKind, ProviderHold
 from tests import factories
 
 TSS04 = "4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred"
@@ -23,19 +22,8 @@ BUSY = "4.7.1 too many connections"
 
 
 @pytest.fixture
-def redis(redis_url):
-    with Redis.from_url(redis_url) as client:
-        yield client
-
-
-@pytest.fixture
-def relay(session, panel):
-    return factories.relay(session, panel, 2601)
-
-
-@pytest.fixture
-def ips(session, relay):
-    pool = factories.egress_pool(session, relay)
+def ips(session, pool):
+    """Two: what the one that is held can't take goes by the other."""
     return [factories.egress_ip(session, pool, f"192.0.2.{number}") for number in (1, 2)]
 
 
@@ -185,23 +173,14 @@ def test_ended_holds_become_history_and_watches_go(session, relay, ips):
 # What is left to the rates.
 
 
-def limit(session, per_minute: int) -> None:
-    session.add(
-        ProviderLimits(
-            provider="yahoo", messages_per_minute=per_minute, connections=9, messages_per_connection=9, warm_up_caps=[]
-        )
-    )
-    session.commit()
-
-
 def test_factor_multiplies_what_an_ip_may_do_at_the_provider(session, redis, relay, ips, campaign):
-    limit(session, 600)
+    factories.provider_limits(session, "yahoo", per_minute=600)
     hear(session, relay, ips[0].id, BUSY)
     assert reserve(session, redis, campaign, relay).ips == {ips[0].id: 50, ips[1].id: 100}
 
 
 def test_suspended_ip_has_no_room_and_no_retry_may_keep_it(session, redis, relay, ips, campaign):
-    limit(session, 600)
+    factories.provider_limits(session, "yahoo", per_minute=600)
     hear(session, relay, ips[0].id)
     grant = reserve(session, redis, campaign, relay)
     assert grant.ips == {ips[1].id: 100} and grant.addresses == {ips[1].id: ips[1].address}
@@ -221,13 +200,13 @@ def test_all_suspended_wait_and_say_so_but_not_past_the_end(session, redis, rela
 
 
 def test_hold_of_the_whole_relay_is_on_every_ip(session, redis, relay, ips, campaign):
-    limit(session, 600)
+    factories.provider_limits(session, "yahoo", per_minute=600)
     hear(session, relay, None, BUSY)
     assert reserve(session, redis, campaign, relay).ips == {ips[0].id: 50, ips[1].id: 50}
 
 
 def test_relay_without_ips_is_limited_only_while_it_is_held(session, redis, relay, campaign):
-    limit(session, 600)
+    factories.provider_limits(session, "yahoo", per_minute=600)
     assert reserve(session, redis, campaign, relay).count == 500
     hear(session, relay, None, BUSY)
     assert reserve(session, redis, campaign, relay).count == 50

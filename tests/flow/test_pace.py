@@ -3,9 +3,6 @@
 import dataclasses
 from datetime import UTC, date, datetime, timedelta
 
-import pytest
-from redis import Redis
-
 from app.flow import pace
 from app.flow.rates import waits
 from app.flow.rates.waits import Wait, WaitCause
@@ -13,11 +10,6 @@ from app.models import Batch, BatchStatus, CampaignStatus
 from tests import factories
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def redis(redis_url):
-    return Redis.from_url(redis_url)
 
 
 def waiting(cause, seconds, provider="google"):

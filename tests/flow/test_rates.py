@@ -19,12 +19,6 @@ CAPACITY = PER_SECOND * BUCKET_SECONDS
 
 
 @pytest.fixture
-def redis(redis_url):
-    with Redis.from_url(redis_url) as client:
-        yield client
-
-
-@pytest.fixture
 def campaign(session, panel):
     return factories.campaign(session, panel, rate_per_hour=PER_SECOND * 3600)
 

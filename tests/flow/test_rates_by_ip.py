@@ -9,7 +9,6 @@ from email import message_from_bytes
 
 import dkim
 import pytest
-from redis import Redis
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
@@ -26,7 +25,6 @@ from app.models import (
     EgressState,
     EgressUse,
     MailDomain,
-    ProviderLimits,
 )
 from tests import factories
 from tests.flow.streets import street
@@ -34,34 +32,8 @@ from tests.scripted_relay import Behaviour, ScriptedRelay
 
 
 @pytest.fixture
-def redis(redis_url):
-    with Redis.from_url(redis_url) as client:
-        yield client
-
-
-@pytest.fixture
-def relay(session, panel):
-    return factories.relay(session, panel, 2525)
-
-
-@pytest.fixture
-def pool(session, relay):
-    return factories.egress_pool(session, relay)
-
-
-@pytest.fixture
 def campaign(session, panel):
     return factories.campaign(session, panel)
-
-
-def limit(session, *, per_minute: int = 60_000, caps: tuple[int, ...] = (), provider: str = "google") -> None:
-    session.merge(
-        ProviderLimits(
-            provider=provider, messages_per_minute=per_minute, connections=10, messages_per_connection=100,
-            warm_up_caps=list(caps),
-        )
-    )  # fmt: skip
-    session.commit()
 
 
 def reserve(session, redis, campaign, wanted: int, provider: str = "google") -> Grant:
@@ -80,7 +52,7 @@ def test_relay_without_ips_has_no_limits_of_its_own(session, redis, relay, campa
 
 
 def test_shares_follow_the_weights(session, redis, pool, campaign):
-    limit(session)
+    factories.provider_limits(session)
     weights = {factories.egress_ip(session, pool, f"192.0.2.{n}", weight=n).id: n for n in (1, 2, 5)}
     total: Counter[int] = Counter()
     for _ in range(10):
@@ -90,7 +62,7 @@ def test_shares_follow_the_weights(session, redis, pool, campaign):
 
 
 def test_quarantined_ip_gets_nothing_and_the_others_take_its_share(session, redis, pool, campaign):
-    limit(session)
+    factories.provider_limits(session)
     sick = factories.egress_ip(session, pool, "192.0.2.1", state=EgressState.QUARANTINED, weight=100)
     well = factories.egress_ip(session, pool, "192.0.2.2")
     grant = reserve(session, redis, campaign, 40)
@@ -108,8 +80,8 @@ def test_pool_in_quarantine_waits_and_says_so(session, redis, pool, campaign):
 
 
 def test_ip_is_limited_at_each_provider_by_itself(session, redis, pool, campaign):
-    limit(session, per_minute=60)  # One a second, ten in the bucket.
-    limit(session, per_minute=60, provider="outlook")
+    factories.provider_limits(session, per_minute=60)  # One a second, ten in the bucket.
+    factories.provider_limits(session, per_minute=60, provider="outlook")
     for n in (1, 2):
         factories.egress_ip(session, pool, f"192.0.2.{n}")
     assert reserve(session, redis, campaign, 500).count == 20
@@ -120,8 +92,8 @@ def test_ip_is_limited_at_each_provider_by_itself(session, redis, pool, campaign
 
 
 def test_ip_has_a_limit_over_all_providers(session, redis, pool, campaign):
-    limit(session)
-    limit(session, provider="outlook")
+    factories.provider_limits(session)
+    factories.provider_limits(session, "outlook")
     factories.egress_ip(session, pool, "192.0.2.1", rate_per_hour=3600)
     assert reserve(session, redis, campaign, 500).count == 10
     assert reserve(session, redis, campaign, 500, provider="outlook").count == 0
@@ -141,7 +113,7 @@ def test_panel_and_relay_limit_all_their_campaigns_together(session, redis, rela
 
 
 def test_cold_ip_sends_its_day_and_the_warm_one_takes_the_rest(session, redis, pool, campaign):
-    limit(session, caps=(5, 30))
+    factories.provider_limits(session, caps=(5, 30))
     cold = factories.egress_ip(session, pool, "192.0.2.1", state=EgressState.WARMING, weight=1000)
     warm = factories.egress_ip(session, pool, "192.0.2.2")
     cold.warm_up_started_on = datetime.now(UTC).date()
@@ -157,7 +129,7 @@ def test_cold_ip_sends_its_day_and_the_warm_one_takes_the_rest(session, redis, p
 
 
 def test_cold_ips_alone_wait_for_tomorrow(session, redis, pool, campaign):
-    limit(session, caps=(5,))
+    factories.provider_limits(session, caps=(5,))
     factories.egress_ip(session, pool, "192.0.2.1", state=EgressState.WARMING)
     assert reserve(session, redis, campaign, 100).count == 5
     held = reserve(session, redis, campaign, 100)
@@ -166,7 +138,7 @@ def test_cold_ips_alone_wait_for_tomorrow(session, redis, pool, campaign):
 
 
 def test_flushed_redis_does_not_warm_an_ip_twice(session, redis, pool, campaign):
-    limit(session, caps=(5,))
+    factories.provider_limits(session, caps=(5,))
     cold = factories.egress_ip(session, pool, "192.0.2.1", state=EgressState.WARMING)
     assert reserve(session, redis, campaign, 100).count == 5
     session.add(EgressUse(egress_ip_id=cold.id, provider="google", day=datetime.now(UTC).date(), submitted=5))
@@ -176,7 +148,7 @@ def test_flushed_redis_does_not_warm_an_ip_twice(session, redis, pool, campaign)
 
 
 def test_retry_may_keep_an_ip_that_is_slow_but_none_that_is_through_with_its_day(session, redis, pool, campaign):
-    limit(session, per_minute=600, caps=(5,))  # A hundred in the bucket.
+    factories.provider_limits(session, per_minute=600, caps=(5,))  # A hundred in the bucket.
     cold = factories.egress_ip(session, pool, "192.0.2.1", state=EgressState.WARMING)
     slow, free = (factories.egress_ip(session, pool, f"192.0.2.{n}", rate_per_hour=3600 * n) for n in (2, 3))
     assert reserve(session, redis, campaign, 25).ips == {cold.id: 5, slow.id: 10, free.id: 10}
@@ -186,7 +158,7 @@ def test_retry_may_keep_an_ip_that_is_slow_but_none_that_is_through_with_its_day
 
 
 def test_many_workers_at_once_never_pass_a_day_s_cap(session, redis, pool, campaign):
-    limit(session, caps=(100,))
+    factories.provider_limits(session, caps=(100,))
     for n in (1, 2, 3):
         factories.egress_ip(session, pool, f"192.0.2.{n}", state=EgressState.WARMING)
     engine, campaign_id, relay_id = db.engine, campaign.id, campaign_relay(session)
@@ -208,7 +180,7 @@ def test_many_workers_at_once_never_pass_a_day_s_cap(session, redis, pool, campa
 
 
 def test_what_was_not_used_is_given_back_and_what_a_retry_took_is_counted(session, redis, pool, campaign):
-    limit(session, caps=(10,))
+    factories.provider_limits(session, caps=(10,))
     one, two = (factories.egress_ip(session, pool, f"192.0.2.{n}", state=EgressState.WARMING) for n in (1, 2))
     rates = Rates(redis)
     grant = reserve(session, redis, campaign, 12)

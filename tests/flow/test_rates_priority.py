@@ -3,18 +3,12 @@
 import time
 
 import pytest
-from redis import Redis
 
 from app.flow.rates import waits
 from app.flow.rates.reserving import Rates
 from app.flow.rates.waits import WaitCause
 from app.models import MailStream
 from tests import factories
-
-
-@pytest.fixture
-def redis(redis_url):
-    return Redis.from_url(redis_url)
 
 
 @pytest.fixture

@@ -66,14 +66,6 @@ def test_rare_status_is_found_through_its_batches_and_is_the_same(session, campa
     assert "batch" not in str(recipients.recipients(session, campaign, chosen="accepted"))
 
 
-def test_search_takes_signs_literally(session, campaign):
-    ledger.freeze(session, campaign, ["accepted"] * 3)
-    session.execute(text("UPDATE delivery SET email = 'a_b%c@example.pe' WHERE seq = 2"))
-    session.commit()
-    for query, found in (("a_b%", 1), ("%", 1), ("_", 1), ("PERSONA", 2), ("'; --", 0)):
-        assert len(session.execute(recipients.recipients(session, campaign, query=query)).all()) == found
-
-
 class TestSpeed:
     def test_rate_is_measured_from_the_samples_to_now(self, session, campaign):
         ledger.freeze(session, campaign, ["accepted"] * 80 + ["planned"] * 40)

@@ -1,6 +1,6 @@
 """``stage(sink, provider=…)`` sets a scenario up."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,12 +8,6 @@ from redis import Redis
 
 from tests.provider_sink import ProviderSink
 from tests.scenarios.stage import Stage, set_up
-
-
-@pytest.fixture
-def redis(redis_url: str) -> Iterator[Redis]:
-    with Redis.from_url(redis_url) as client:
-        yield client
 
 
 @pytest.fixture

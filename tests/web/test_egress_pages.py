@@ -20,16 +20,6 @@ SHEET = "dirección;helo;grupo;estado;peso\n192.0.2.1;mail-1.example.gob.pe;Masi
 
 
 @pytest.fixture
-def relay(session, panel):
-    return factories.relay(session, panel, 2601)
-
-
-@pytest.fixture
-def pool(session, relay):
-    return factories.egress_pool(session, relay)
-
-
-@pytest.fixture
 def twelve(session, pool):
     return [factories.egress_ip(session, pool, f"192.0.2.{number}") for number in range(1, 13)]
 

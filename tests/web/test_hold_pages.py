@@ -18,16 +18,6 @@ TSS04 = "4.7.0 [TSS04] Messages for <ana@example.pe> temporarily deferred due to
 
 
 @pytest.fixture
-def relay(session, panel):
-    return factories.relay(session, panel, 2601)
-
-
-@pytest.fixture
-def ip(session, relay):
-    return factories.egress_ip(session, factories.egress_pool(session, relay), "192.0.2.1")
-
-
-@pytest.fixture
 def person(client, admin):
     return log_in(client, admin)
 

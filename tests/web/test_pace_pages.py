@@ -3,7 +3,6 @@
 import dataclasses
 
 import pytest
-from redis import Redis
 
 from app.flow.rates import waits
 from app.flow.rates.waits import WaitCause
@@ -11,11 +10,6 @@ from app.models import CampaignStatus
 from app.web.campaigns.pacing import cause_words
 from tests import factories, ledger
 from tests.web.pages import Person
-
-
-@pytest.fixture
-def redis(redis_url):
-    return Redis.from_url(redis_url)
 
 
 @pytest.fixture

@@ -44,11 +44,6 @@ def postfix(calm_relay: EgressRelay):
 
 
 @pytest.fixture
-def relay(session, panel):
-    return factories.relay(session, panel, 2525)
-
-
-@pytest.fixture
 def campaign(session, panel, relay):
     """Four accepted deliveries, each by another IP."""
     pool = factories.egress_pool(session, relay)

@@ -11,6 +11,7 @@ from app.extensions import db
 from app.flow import domains
 from app.models import Campaign, OwnReply, PanelMode, PauseReason, read_coded
 from app.web.campaigns.sentences import composition_sentences, fill
+from app.web.formats import number, percent
 
 
 def pause_cause(reason: str | None) -> str:
@@ -28,11 +29,23 @@ def pause_cause(reason: str | None) -> str:
 
 
 def canary_words(detail: str) -> str:
-    what, share, limit = [*detail.split(), "", "", ""][:3]
-    values = {"share": share.replace(".", ","), "limit": limit.replace(".", ",")}
-    if what == "bounced":
-        return fill(_("de la parte que salió primero rebotó el %(share)s %% (el límite es %(limit)s %%)."), values)
-    return fill(_("de la parte que salió primero quedó diferido el %(share)s %% (el límite es %(limit)s %%)."), values)
+    """``bounced 60 800 5; complained 4 700 0.3``: of the part that went first, what is over its limit."""
+    told = [found for one in detail.split("; ") if (found := _canary_word(*one.split()))]
+    return _("de la parte que salió primero,") + " " + ", ".join(told) + "."
+
+
+def _canary_word(what: str = "", count: str = "", whole: str = "", limit: str = "") -> str:
+    sentences = {
+        "bounced": _("rebotaron %(count)s de %(whole)s (%(share)s; el límite es %(limit)s %%)"),
+        "deferred": _("quedaron diferidos %(count)s de %(whole)s (%(share)s; el límite es %(limit)s %%)"),
+        "complained": _(
+            "reclamaron por correo no deseado %(count)s de %(whole)s (%(share)s; el límite es %(limit)s %%)"
+        ),
+    }
+    if not limit or what not in sentences:
+        return _("se rechazó demasiado")
+    numbers = {"count": number(int(count)), "whole": number(int(whole)), "limit": number(float(limit))}
+    return fill(sentences[what], {**numbers, "share": percent(int(count), int(whole))})
 
 
 def composition_words(problem: str) -> str:
@@ -54,11 +67,23 @@ def pause_remedy(campaign: Campaign) -> Remedy:
     if code is PauseReason.RELAY_FAILURES:
         return relay_remedy()
     if code is PauseReason.CANARY:
-        return Remedy(_("Mire por qué los rechazaron; si quiere enviar el resto de todos modos, pulse «Reanudar»."))
+        return canary_remedy(campaign, detail)
     problem, _colon, domain = detail.partition(":")
     if problem in ("no_dkim_key", "no_sending_domain"):
         return domain_remedy(campaign.panel_id, domain)
     return Remedy(_("El contenido ya no se puede cambiar: cancele esta campaña, duplíquela y corrija la copia."))
+
+
+def canary_remedy(campaign: Campaign, detail: str) -> Remedy:
+    sentence = _(
+        "El resto no ha salido. Mire por qué; después pulse «Reanudar» para enviar el resto de todos modos, "
+        "o «Cancelar la campaña» para no enviarlo."
+    )
+    what = detail.partition(" ")[0]
+    if what not in ("bounced", "deferred"):
+        return Remedy(sentence)
+    label = _("Ver los rebotados") if what == "bounced" else _("Ver los diferidos")
+    return Remedy(sentence, url_for("campaigns.people", campaign_id=campaign.id, status=what), label)
 
 
 def relay_remedy() -> Remedy:

@@ -23,6 +23,7 @@ from app.flow.campaign_content import PACE_FIELDS, CampaignContent, ContentProbl
 from app.models import Campaign, MailingList, MailStream, SendingDomain
 from app.web.campaigns.sentences import content_sentence
 from app.web.campaigns.statuses import stream_name
+from app.web.share_field import ShareField
 
 SEPARATORS = re.compile(r"[\s,;]+")
 
@@ -46,7 +47,10 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     text = TextAreaField(_l("Texto propio"))
     rate_per_hour = IntegerField(_l("Límite de correos por hora"), validators=[Optional()])
     canary_percent = IntegerField(_l("Enviar primero a una parte (por ciento)"), validators=[Optional()])
-    canary_minutes = IntegerField(_l("Minutos que espera el resto"), default=30, validators=[Optional()])
+    canary_minutes = IntegerField(_l("Minutos que espera el resto"), validators=[Optional()])
+    canary_bounced_percent = ShareField(_l("Rebotados (por ciento)"), validators=[Optional()])
+    canary_deferred_percent = ShareField(_l("Diferidos (por ciento)"), validators=[Optional()])
+    canary_complained_percent = ShareField(_l("Reclamos (por ciento)"), validators=[Optional()])
     stream = SelectField(_l("Prioridad"), coerce=MailStream, default=MailStream.BULK)
     read_at = HiddenField()
 
@@ -72,7 +76,10 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
             rate_per_hour=self.rate_per_hour.data,
             stream=self.stream.data or MailStream.BULK,
             canary_percent=self.canary_percent.data,
-            canary_minutes=self.canary_minutes.data or CampaignContent.canary_minutes,
+            canary_minutes=self.canary_minutes.data,
+            canary_bounced_percent=self.canary_bounced_percent.data,
+            canary_deferred_percent=self.canary_deferred_percent.data,
+            canary_complained_percent=self.canary_complained_percent.data,
         )
 
     def read_moment(self) -> datetime | None:

@@ -106,7 +106,10 @@ def content_sentences() -> dict[str, str]:
         "canary_percent_out_of_range": _(
             "Escriba un número de 1 a %(limit)s, o deje el campo vacío para enviar todo a la vez."
         ),
-        "canary_minutes_out_of_range": _("Escriba un número de 1 a %(limit)s."),
+        "canary_minutes_out_of_range": _(
+            "Escriba un número de 1 a %(limit)s, o deje el campo vacío para usar el de la plataforma."
+        ),
+        "share_out_of_range": _("Escriba un número de 0 a 100, o deje el campo vacío para usar el de la plataforma."),
         "rate_out_of_range": _("Escriba un número de 1 en adelante, o deje el campo vacío para no limitar."),
         "too_deep": _("Hay demasiados niveles, uno dentro de otro (máximo %(limit)s)."),
         "too_many_tags": _("Hay más de %(limit)s etiquetas entre llaves en esta parte; quite algunas."),

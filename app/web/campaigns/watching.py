@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from app.current import current_settings
 from app.extensions import db
-from app.flow import campaigns, certificate, recipients, reconciling, report_details, reports
+from app.flow import campaigns, canary, certificate, recipient_search, recipients, reconciling, report_details, reports
 from app.flow.relay_queue import figures as queue_figures
 from app.models import Campaign, Delivery, SkipReason
 from app.web.campaigns import blueprint
@@ -50,6 +50,7 @@ def live_facts(campaign: Campaign) -> dict[str, Any]:
         "points": reports.progress(db.session, campaign.id),
         "reactions": reports.reactions(db.session, campaign),
         "unconfirmed": unconfirmed(campaign, current),
+        "part": canary.standing(db.session, campaign.id) if campaign.canary_stage else None,
         "in_relay": queue_figures.of_campaign(db.session, campaign.panel_id, campaign.id),
         "now": now,
         **pace_facts(campaign, now),
@@ -91,9 +92,10 @@ def people(campaign_id: int) -> str | Response:
     campaign = get_or_404(Campaign, campaign_id)
     if campaign.frozen_on is None:
         return redirect_to("show", campaign_id)
-    chosen, query = request.args.get("status", ""), request.args.get("q", "")
+    chosen, query = request.args.get("status", ""), request.args.get("q", "").strip()
+    seqs, are_many = recipient_search.seqs_matching(db.session, campaign, query) if query else (None, False)
     page = page_by_key(
-        recipients.recipients(db.session, campaign, chosen=chosen, query=query),
+        recipients.recipients(db.session, campaign, chosen=chosen, seqs=seqs),
         sorts={"seq": Delivery.seq},
         key=Delivery.seq,
         default="seq",
@@ -105,6 +107,7 @@ def people(campaign_id: int) -> str | Response:
         page=page,
         choices={**figure_names(), "delivered": delivery_name("delivered"), **reaction_names()},
         is_filtered=bool(chosen or query),
+        are_many=are_many,
     )
 
 

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from app.current import current_settings
 from app.extensions import db
-from app.flow import campaigns, custom_fields, domains, lists, previews, reports
+from app.flow import campaigns, canary, custom_fields, domains, lists, previews, reports
 from app.flow.campaign_content import CampaignContent, check_content, known_fields, normalised
 from app.flow.campaigns import CampaignProblem, ContentRefused
 from app.flow.composing import CompositionProblem
@@ -128,6 +128,7 @@ def render_editor(form: CampaignForm, campaign: Campaign | None) -> str:
         fields=merge_fields(),
         notices=[] if form.errors else check_links(source),
         clipped_at=CLIPPED_AT_BYTES,
+        fewest=canary.FEWEST,
     )
 
 

@@ -285,6 +285,7 @@ def source_name(source: str | None) -> str:
         "form": _("Formulario %(key)s", key=key),
         "one-click": _("Baja con un clic, campaña %(key)s", key=key),
         "page": _("Página de baja, campaña %(key)s", key=key),
+        "complaint": _("Reclamo, campaña %(key)s", key=key),
         "erased": _("Datos borrados; la dirección quedó suprimida"),
         "command": _("Línea de comandos"),
         "": "—",

@@ -8,7 +8,7 @@ from app.extensions import db
 from app.flow import panels, relays
 from app.models import Relay, Role
 from app.web.scope import administrators_only, current_panel, panel_blueprint, requires
-from app.web.settings.forms import LimitsForm, PanelForm, PracticeForm, RealForm
+from app.web.settings.forms import CanaryForm, LimitsForm, PanelForm, PracticeForm, RealForm
 from app.web.settings.sentences import panel_sentence
 
 blueprint = panel_blueprint("settings", __name__, prefix="/settings")
@@ -48,6 +48,18 @@ def limits() -> Answer:
         return page(limits_form=form), 400
     panels.limit_panel(db.session, current_panel, weight=form.weight.data or 0, rate_per_hour=form.rate_per_hour.data)
     flash(_("Se guardaron el peso y el límite de la plataforma."), "success")
+    return redirect(url_for("settings.index"))
+
+
+@blueprint.post("/canary")
+@requires(Role.MANAGER)
+def canary() -> Answer:
+    form = CanaryForm(prefix="canary")
+    if not form.validate_on_submit():
+        return page(canary_form=form), 400
+    values = {name: value for name, value in form.data.items() if name in panels.CANARY_FIELDS}
+    panels.set_canary(db.session, current_panel, **values)
+    flash(_("Se guardó cuándo se detiene una campaña que sale primero a una parte."), "success")
     return redirect(url_for("settings.index"))
 
 
@@ -91,13 +103,17 @@ def usable_relays() -> list[Relay]:
 
 
 def page(
-    panel_form: PanelForm | None = None, real: RealForm | None = None, limits_form: LimitsForm | None = None
+    panel_form: PanelForm | None = None,
+    real: RealForm | None = None,
+    limits_form: LimitsForm | None = None,
+    canary_form: CanaryForm | None = None,
 ) -> str:
     return render_template(
         "settings/index.html",
         panel_form=panel_form or PanelForm(obj=current_panel, prefix="panel"),
         real=real or real_form(),
         limits_form=limits_form or LimitsForm(formdata=None, obj=current_panel, prefix="limits"),
+        canary_form=canary_form or CanaryForm(formdata=None, obj=current_panel, prefix="canary"),
         under_way=panels.campaigns_under_way(db.session, current_panel.id),
         scheduled=panels.scheduled_campaigns(db.session, current_panel.id),
     )

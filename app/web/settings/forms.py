@@ -8,8 +8,10 @@ from flask_wtf import FlaskForm
 from wtforms import BooleanField, IntegerField, SelectField, StringField
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional
 
+from app.flow.campaign_content import MAX_CANARY_MINUTES
 from app.flow.panels import COLOURS, MAX_WEIGHT
 from app.flow.relays import MOST_PER_HOUR
+from app.web.share_field import ShareField
 from app.web.words import colour_name
 
 
@@ -47,6 +49,29 @@ class LimitsForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
         _l("Límite de correos por hora"),
         validators=[Optional(), NumberRange(1, MOST_PER_HOUR)],
         description=_l("De todas sus campañas juntas. Vacío: sin límite."),
+    )
+
+
+class CanaryForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+    """What holds for campaigns that go to a part first and don't say otherwise."""
+
+    canary_minutes = IntegerField(
+        _l("Minutos que espera el resto"), validators=[InputRequired(), NumberRange(1, MAX_CANARY_MINUTES)]
+    )
+    canary_bounced_percent = ShareField(
+        _l("Rebotados (por ciento)"),
+        validators=[InputRequired(), NumberRange(0, 100)],
+        description=_l("Con más del 5 por ciento, los proveedores desconfían de la lista."),
+    )
+    canary_deferred_percent = ShareField(
+        _l("Diferidos (por ciento)"), validators=[InputRequired(), NumberRange(0, 100)]
+    )
+    canary_complained_percent = ShareField(
+        _l("Reclamos (por ciento)"),
+        validators=[InputRequired(), NumberRange(0, 100)],
+        description=_l(
+            "Personas que lo marcan como correo no deseado. Gmail y Yahoo piden menos de 0.1 y rechazan desde 0.3."
+        ),
     )
 
 

@@ -17,16 +17,6 @@ Tell = Callable[..., Listing]
 
 
 @pytest.fixture
-def relay(session, panel):
-    return factories.relay(session, panel, 2525)
-
-
-@pytest.fixture
-def ip(session, relay):
-    return factories.egress_ip(session, factories.egress_pool(session, relay), "192.0.2.9")
-
-
-@pytest.fixture
 def campaign(session, panel, ip):
     row = factories.campaign(session, panel)
     ledger.freeze(session, row, ["accepted"] * 6, egress_ip_id=ip.id, relay_id=ip.relay_id)
