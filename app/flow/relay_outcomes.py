@@ -175,7 +175,9 @@ def _note_reading(session: AnySession, relay_id: int, bundle: Bundle, foreign: i
         text(
             """
             INSERT INTO relay_log AS l (relay_id, complete_since, read_until, heard_at, foreign_count, malformed_count)
-            VALUES (:relay, clock_timestamp(), least(CAST(:read_until AS timestamptz), clock_timestamp()), now(), :foreign,
+            -- Nothing is known where nothing was said: `least` alone would pass over the NULL, and take the present for it.
+            VALUES (:relay, clock_timestamp(), CASE WHEN CAST(:read_until AS timestamptz) IS NOT NULL
+                        THEN least(CAST(:read_until AS timestamptz), clock_timestamp()) END, now(), :foreign,
                     :malformed)
             ON CONFLICT (relay_id) DO UPDATE SET
                 complete_since = CASE WHEN :gap THEN clock_timestamp() ELSE l.complete_since END,
