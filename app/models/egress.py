@@ -103,5 +103,7 @@ class EgressUse(Model):
     submitted: Mapped[int] = mapped_column(default=0, server_default="0")
     deferred: Mapped[int] = mapped_column(default=0, server_default="0")
     bounced: Mapped[int] = mapped_column(default=0, server_default="0")
+    delivered: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Taken by the provider's host, as the relay's log tells; nothing where nobody reads it."""
 
     __table_args__ = (PrimaryKeyConstraint("egress_ip_id", "provider", "day"),)
