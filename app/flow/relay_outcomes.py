@@ -174,17 +174,22 @@ def _note_reading(session: AnySession, relay_id: int, bundle: Bundle, foreign: i
     session.execute(
         text(
             """
-            INSERT INTO relay_log AS l (relay_id, complete_since, read_until, heard_at, foreign_count, malformed_count)
+            INSERT INTO relay_log AS l (relay_id, complete_since, read_until, heard_at, foreign_count, malformed_count,
+                                        lines_count, lost_count, behind_bytes, problem, problem_detail)
             -- Nothing is known where nothing was said: `least` alone would pass over the NULL, and take the present for it.
             VALUES (:relay, clock_timestamp(), CASE WHEN CAST(:read_until AS timestamptz) IS NOT NULL
                         THEN least(CAST(:read_until AS timestamptz), clock_timestamp()) END, now(), :foreign,
-                    :malformed)
+                    :malformed, :lines, :lost, :behind, :problem, :detail)
             ON CONFLICT (relay_id) DO UPDATE SET
                 complete_since = CASE WHEN :gap THEN clock_timestamp() ELSE l.complete_since END,
                 read_until = greatest(l.read_until, excluded.read_until),
                 heard_at = excluded.heard_at,
                 foreign_count = l.foreign_count + excluded.foreign_count,
-                malformed_count = l.malformed_count + excluded.malformed_count
+                malformed_count = l.malformed_count + excluded.malformed_count,
+                lines_count = l.lines_count + excluded.lines_count,
+                lost_count = l.lost_count + excluded.lost_count,
+                behind_bytes = excluded.behind_bytes, problem = excluded.problem,
+                problem_detail = excluded.problem_detail
             """
         ),
         {
@@ -193,6 +198,11 @@ def _note_reading(session: AnySession, relay_id: int, bundle: Bundle, foreign: i
             "gap": bundle.has_gap,
             "foreign": foreign,
             "malformed": malformed,
+            "lines": bundle.reading.lines,
+            "lost": bundle.reading.lost,
+            "behind": bundle.reading.behind_bytes,
+            "problem": bundle.reading.problem or "",
+            "detail": bundle.reading.detail,
         },
     )
 

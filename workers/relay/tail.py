@@ -53,9 +53,13 @@ class _File:
 
     def __init__(self, path: Path, offset: int = 0) -> None:
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self.inode = os.fstat(self._fd).st_ino
         self.offset = offset
-        self.first_line = self.fingerprint()
+        try:
+            self.inode = os.fstat(self._fd).st_ino
+            self.first_line = self.fingerprint()
+        except OSError:
+            self.close()
+            raise
 
     def fingerprint(self) -> str:
         line, newline, _rest = os.pread(self._fd, MAX_FIRST_LINE_BYTES, 0).partition(b"\n")
@@ -96,6 +100,17 @@ class LogTail:
         """Rotated files that come before the live one, the oldest first."""
         self._skips_line = False
         self._renamed_at: float | None = None
+        self.trouble: OSError | None = None
+        """Why no file could be opened when it was last tried."""
+
+    def behind_bytes(self) -> int:
+        """Written and not read yet."""
+        sizes = [_size(path) for path in self._next]
+        if self._current is None:
+            return sum(sizes)
+        if not self._next and not self._is_live(self._current):
+            sizes.append(_size(self._path))
+        return sum(sizes) + max(0, self._current.size() - self._current.offset)
 
     def read(self) -> Portion:
         """What comes next, at most ``CHUNK_BYTES`` of it; only whole lines."""
@@ -184,9 +199,9 @@ class LogTail:
 
     def _begin(self, path: Path, offset: int = 0) -> None:
         try:
-            self._current = _File(path, offset)
-        except FileNotFoundError:
-            self._current = None
+            self._current, self.trouble = _File(path, offset), None
+        except OSError as error:
+            self._current, self.trouble = None, error
 
     def _go_on(self) -> None:
         """A rotated file was read to its end: the next one, or the live log once nobody writes to this one any more."""
@@ -208,6 +223,13 @@ class LogTail:
             self._current = old
         elif old is not None:
             old.close()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _holds(path: Path, place: Place) -> bool:
