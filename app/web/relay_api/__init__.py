@@ -7,7 +7,7 @@ from flask import Blueprint, Response, jsonify, request
 from sqlalchemy import text
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from app.current import current_settings
+from app.current import current_address, current_settings
 from app.extensions import csrf, db, limiter
 from app.flow import composing, relay_keys, relay_outcomes
 from app.mail.relay_report import MAX_BUNDLE_BYTES, MalformedSighting, from_json
@@ -24,7 +24,7 @@ Answer = tuple[Response, int]
 @limiter.limit(WRONG_KEYS, deduct_when=lambda answer: answer.status_code == 401)
 def log_outcomes(relay_id: int) -> Answer:
     """Take a bundle of sightings; the same one again changes nothing. Answers with the platform's clock as it was before."""
-    key_relay_id = relay_keys.relay_of_key(db.session, _key())
+    key_relay_id = relay_keys.relay_of_key(db.session, _key(), address=current_address())
     if key_relay_id is None:
         return _refused(401, "wrong_key")
     if key_relay_id != relay_id:
