@@ -74,7 +74,9 @@ class Settings:
     """Log of a Postfix on this host that is followed for what became of the mail; empty: none is. A relay on a host of its own
     has a follower there (``flask relay key``)."""
     relay_log_relay: str = ""
-    """Name of the relay whose log that is."""
+    """Name of the relay whose log that is; the queue agent looks into its queue, too."""
+    relay_config_dir: str = ""
+    """Configuration of that Postfix, where it is not the machine's own."""
     tracking_token_days: int = 730
     """Open and click tokens older than this answer 404. Unsubscribing never expires."""
     tracking_backlog: int = 1_000_000

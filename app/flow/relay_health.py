@@ -67,7 +67,8 @@ def queue_reader(session: AnySession, relay_id: int) -> QueueReader:
 
 def _now(session: AnySession) -> datetime:
     """The database's, since it dates what it hears."""
-    return session.execute(select(func.clock_timestamp())).scalar_one()
+    now: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+    return now
 
 
 def _health(silence: timedelta, problem: str) -> Health:

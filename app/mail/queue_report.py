@@ -134,7 +134,7 @@ def read_outcomes(told: Any, outcomes: frozenset[str]) -> Mapping[str, str]:
     if not isinstance(told, dict) or len(told) > MAX_MAILS_OF_A_REPORT:
         raise MalformedReport("no outcomes")
     for queue_id, outcome in told.items():
-        if not QUEUE_ID.fullmatch(queue_id) or outcome not in outcomes:
+        if not QUEUE_ID.fullmatch(queue_id) or not isinstance(outcome, str) or outcome not in outcomes:
             raise MalformedReport("no outcome")
     return told
 

@@ -13,7 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from sqlalchemy import text
 
@@ -26,6 +25,7 @@ from app.mail.relay_report import MAX_DETAIL, MAX_SIGHTINGS, Bundle, Reading, Re
 from workers.relay.handover import Handover, IntoDatabase, NotTaken, OverHttps
 from workers.relay.joining import Joiner
 from workers.relay.memory import Memory
+from workers.relay.platform_api import checked_address
 from workers.relay.tail import LogTail
 
 log = get_logger(__name__)
@@ -38,7 +38,6 @@ HEARTBEAT_TURNS = 10
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
 NOTHING_TOLD = Reading()
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Stopped(Exception):
@@ -169,11 +168,12 @@ def main() -> None:
 def _remote(told: argparse.Namespace) -> Follower:
     if not (told.log and told.key_file and told.state and (told.relay or "").isdecimal()):
         raise SystemExit("--platform needs --log, --state, --key-file and --relay with the relay's number.")
-    address = urlsplit(told.platform)
-    if address.scheme != "https" and address.hostname not in LOOPBACK:
-        raise SystemExit("--platform needs an https:// address: the key would be read on its way.")
+    try:
+        platform = checked_address(told.platform)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
     key = told.key_file.read_text().strip()
-    return Follower(told.log, Memory(told.state), OverHttps(told.platform, int(told.relay), key, told.ca_file))
+    return Follower(told.log, Memory(told.state), OverHttps(platform, int(told.relay), key, told.ca_file))
 
 
 def _local(told: argparse.Namespace, settings: Settings) -> Follower | None:
