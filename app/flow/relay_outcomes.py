@@ -8,7 +8,7 @@ one too, applies what waits. So neither a crash in between nor the order of the 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.flow import batches, bell, breaker
 from app.flow.breaker import Heard
+from app.flow.egress.using import count_told_use
 from app.flow.sessions import AnySession
 from app.logs import get_logger
 from app.mail.relay_report import FINAL_SIGHTINGS, Bundle, Seen, Sighting
@@ -40,14 +41,16 @@ class Stored:
     applied: int
 
 
-class Refusal(NamedTuple):
-    """A reply with which a provider turned a message away, for now or for good."""
+class News(NamedTuple):
+    """A sighting that was not known before."""
 
     campaign_id: int
     seq: int
     egress_ip_id: int | None
     reply: str
     at: datetime
+    status: str
+    frozen_on: date
 
 
 def store(session: AnySession, relay_id: int, bundle: Bundle, *, token_key: bytes, malformed: int = 0) -> Stored:
@@ -56,8 +59,9 @@ def store(session: AnySession, relay_id: int, bundle: Bundle, *, token_key: byte
     proofs = TokenReader(token_key, TokenPurpose.PROOF)
     standing = _standing(session, relay_id, [ref for ref, _seen in refs])
     rows = [(ref, seen, *standing[ref]) for ref, seen in refs if ref in standing]
-    refusals = _insert(session, [row for row in rows if _is_worth_keeping(row[1], row[3])])
-    _tell_breaker(session, relay_id, refusals, datetime.now(UTC))
+    news, now = _insert(session, [row for row in rows if _is_worth_keeping(row[1], row[3])]), datetime.now(UTC)
+    count_told_use(session, relay_id, [one for one in news if one.egress_ip_id is not None], now=now)
+    _tell_breaker(session, relay_id, [one for one in news if one.status in REFUSALS], now)
     stored = {seen.token for _ref, seen, *_standing in rows}
     foreign = sum(1 for one in bundle.seen if one.token not in stored and proofs.read(one.token) is None)
     _note_reading(session, relay_id, bundle, foreign, malformed)
@@ -67,7 +71,7 @@ def store(session: AnySession, relay_id: int, bundle: Bundle, *, token_key: byte
     return Stored(len(rows), foreign, apply_waiting(session))
 
 
-def _tell_breaker(session: AnySession, relay_id: int, refusals: Sequence[Refusal], now: datetime) -> None:
+def _tell_breaker(session: AnySession, relay_id: int, refusals: Sequence[News], now: datetime) -> None:
     """What was said lately: a log that is read again after hours says nothing about this moment."""
     fresh = [one for one in refusals if now - one.at < STILL_TRUE and REPLY_CODE.search(one.reply)]
     if not fresh:
@@ -83,7 +87,7 @@ def _tell_breaker(session: AnySession, relay_id: int, refusals: Sequence[Refusal
         breaker.heard(session, relay_id=relay_id, provider=provider, replies=replies[provider], now=now)
 
 
-def _providers(session: AnySession, refusals: Sequence[Refusal]) -> dict[tuple[int, int], str]:
+def _providers(session: AnySession, refusals: Sequence[News]) -> dict[tuple[int, int], str]:
     """By campaign and seq: that of the batch."""
     rows = session.execute(
         text(
@@ -131,17 +135,17 @@ def _is_worth_keeping(seen: Seen, status: str) -> bool:
     return seen.sighting not in TAKEN_SIGHTINGS or status in OPEN_STATUSES
 
 
-def _insert(session: AnySession, rows: Sequence[tuple[DeliveryRef, Seen, Any, str]]) -> list[Refusal]:
-    """Returns the refusals among them that are new: what is told twice is heard once."""
+def _insert(session: AnySession, rows: Sequence[tuple[DeliveryRef, Seen, Any, str]]) -> list[News]:
+    """Returns those that are new: what is told twice is heard and counted once."""
     if not rows:
         return []
     table = RelayOutcome.__table__
     statement = insert(RelayOutcome).on_conflict_do_nothing().returning(
-        table.c.campaign_id, table.c.seq, table.c.egress_ip_id, table.c.reply, table.c.at, table.c.status
+        table.c.campaign_id, table.c.seq, table.c.egress_ip_id, table.c.reply, table.c.at, table.c.status, table.c.frozen_on
     )  # fmt: skip
     # In the order of the key, so that two who tell the same don't wait for each other crosswise.
     values = sorted((_values(*row) for row in rows), key=lambda row: tuple(row[name] for name in KEY))
-    return [Refusal(*row[:5]) for row in session.execute(statement, values) if row.status in REFUSALS]
+    return [News(*row) for row in session.execute(statement, values)]
 
 
 REFUSALS = (Sighting.DEFERRED, Sighting.BOUNCED)

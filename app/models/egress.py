@@ -93,7 +93,8 @@ class EgressAssignment(Model):
 
 
 class EgressUse(Model):
-    """What an IP handed over for one mailbox provider on one day (UTC): the warm-up's truth and the health page's."""
+    """What an IP handed over for one mailbox provider on one day (UTC), and what became of it: the warm-up's truth and the
+    health page's. ``app.flow.egress.using`` says what counts."""
 
     __tablename__ = "egress_use"
 
