@@ -234,7 +234,11 @@ def test_warm_up_goes_on_at_its_day(session, pool, person, home):
 
 def test_page_of_an_ip_shows_what_it_sent(session, twelve, person, home):
     day = datetime.now(UTC).date()
-    session.add(EgressUse(egress_ip_id=twelve[0].id, provider="google", day=day, submitted=77, deferred=5, bounced=3, delivered=61))
+    session.add(
+        EgressUse(
+            egress_ip_id=twelve[0].id, provider="google", day=day, submitted=77, deferred=5, bounced=3, delivered=61
+        )
+    )
     session.commit()
     assert "Google 77 77 61 5 3" in read(person, f"{home}/{twelve[0].id}")
     assert "8.3 % del correo de su grupo" in read(person, f"{home}/{twelve[0].id}")
