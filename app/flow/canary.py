@@ -33,6 +33,8 @@ class Figures:
     bounced: int
     deferred: int
     to_try: int
+    failed: int = 0
+    """Could not be made, or was refused because of us: a blocked IP speaks against the rest as much as bounces do."""
 
     def trouble(self, *, is_complete: bool) -> str:
         """What speaks against the rest: ``bounced 7.3 5`` (what, its share and the limit in per cent); empty: nothing.
@@ -42,6 +44,8 @@ class Figures:
         bounced, deferred = (100 * count / self.tried for count in (self.bounced, self.deferred))
         if bounced > MOST_BOUNCED_PERCENT:
             return f"bounced {bounced:.1f} {MOST_BOUNCED_PERCENT:g}"
+        if (failed := 100 * self.failed / self.tried) > MOST_BOUNCED_PERCENT:
+            return f"failed {failed:.1f} {MOST_BOUNCED_PERCENT:g}"
         if is_complete and deferred > MOST_DEFERRED_PERCENT:
             return f"deferred {deferred:.1f} {MOST_DEFERRED_PERCENT:g}"
         return ""
@@ -77,7 +81,7 @@ def look(session: AnySession, *, now: datetime | None = None) -> None:
     """At every campaign whose part is on its way. For the dispatcher's sweep. Commits."""
     now = now or datetime.now(UTC)
     for row in session.execute(text(OPEN)).all():
-        figures = Figures(int(row.tried), int(row.bounced), int(row.deferred), int(row.to_try))
+        figures = Figures(int(row.tried), int(row.bounced), int(row.deferred), int(row.to_try), int(row.failed))
         _judge(session, row.id, CanaryStage(row.canary_stage), row.canary_until, row.canary_minutes, figures, now)
         session.commit()
 
@@ -86,6 +90,7 @@ OPEN = """
     SELECT c.id, c.canary_stage, c.canary_until, c.canary_minutes,
            coalesce(sum(b.accepted + b.delivered + b.bounced + b.failed + b.deferred), 0) AS tried,
            coalesce(sum(b.bounced), 0) AS bounced, coalesce(sum(b.deferred), 0) AS deferred,
+           coalesce(sum(b.failed), 0) AS failed,
            coalesce(sum(b.planned + b.sending), 0) AS to_try
     FROM campaign c LEFT JOIN batch b ON b.campaign_id = c.id AND b.is_canary
     WHERE c.status = 'sending' AND c.canary_stage IN ('sending', 'watching') GROUP BY c.id ORDER BY c.id

@@ -113,7 +113,10 @@ def _providers(session: AnySession, refusals: Sequence[News | DeliveryRef]) -> d
             """
             SELECT v.campaign_id, v.seq, b.provider
             FROM (SELECT DISTINCT * FROM unnest(CAST(:campaigns AS int[]), CAST(:seqs AS int[])) AS v(campaign_id, seq)) v
-            JOIN batch b ON b.campaign_id = v.campaign_id AND v.seq BETWEEN b.first_seq AND b.last_seq
+            CROSS JOIN LATERAL (
+                SELECT provider FROM batch WHERE campaign_id = v.campaign_id AND first_seq <= v.seq
+                ORDER BY first_seq DESC LIMIT 1
+            ) b
             """
         ),
         {"campaigns": [one.campaign_id for one in refusals], "seqs": [one.seq for one in refusals]},

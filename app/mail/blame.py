@@ -4,6 +4,8 @@ A provider that turns away our IP, our domain or how we sign and connect says no
 another IP may arrive, and nobody must lose their mail for good because an address of ours stands on a list.
 """
 
+from functools import lru_cache
+
 from app.mail.backoff import rule_for
 from app.mail.bounces import Kind, Reason, classify_reply_text
 
@@ -19,8 +21,11 @@ ABOUT_US = frozenset(
 """Of the reasons that judge us or the message, those that every message of ours meets: not what one message says."""
 
 
+@lru_cache(maxsize=4096)
 def is_about_us(provider: str, code: int, text: str) -> bool:
     """Whether a reply (4xx or 5xx) refuses us, whoever the recipient is. Never raises.
+
+    Kept, since a provider that blocks us says the same thousands of times.
 
     provider: key of a mailbox provider; text: the reply without its code, what stands around it in a log does no harm
     """

@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 from app.flow import audience, batches, campaigns, canary, sending
 from app.flow.canary import Figures
 from app.models import Batch, Campaign, CampaignStatus, CanaryStage, MailDomain
+from app.web.campaigns.causes import pause_cause
 from tests import factories
 from tests.flow.streets import street
 from tests.scripted_relay import Behaviour, ScriptedRelay
@@ -89,6 +90,18 @@ def test_too_many_bounces_hold_the_rest_at_once_and_say_so(session, settings, pa
     assert len(batches.ring_due(session, window=1000, ring_again_seconds=0)) > 0, "a person said that the rest may go"
 
 
+def test_blocked_ip_holds_the_rest_as_bounces_would(session, settings, panel, campaign):
+    """The relay's log tells it: no bounce of a person, but nothing arrives."""
+    with ScriptedRelay() as relay:
+        factories.relay(session, panel, relay.port)
+        assert send_due(session, settings)
+        session.execute(text("UPDATE batch SET failed = 60, accepted = 0 WHERE is_canary"))
+        canary.look(session, now=NOW)
+    row = session.get_one(Campaign, campaign.id, populate_existing=True)
+    assert (row.status, row.canary_stage) == (CampaignStatus.PAUSED, CanaryStage.HELD)
+    assert "rechazan nuestra dirección IP" in pause_cause(row.status_reason)
+
+
 def test_pause_and_resume_by_a_person_does_not_let_the_rest_go(session, panel, campaign):
     campaigns.pause_campaign(session, panel.id, campaign.id)
     campaigns.resume_campaign(session, panel.id, campaign.id)
@@ -115,6 +128,8 @@ def test_campaign_without_a_part_goes_at_once(session, settings, panel):
         (Figures(tried=100, bounced=6, deferred=0, to_try=9), False, "bounced 6.0 5"),
         (Figures(tried=100, bounced=0, deferred=90, to_try=9), False, ""),
         (Figures(tried=100, bounced=0, deferred=21, to_try=0), True, "deferred 21.0 20"),
+        (Figures(tried=100, bounced=5, deferred=0, to_try=9, failed=5), False, ""),
+        (Figures(tried=100, bounced=0, deferred=0, to_try=9, failed=6), False, "failed 6.0 5"),
     ],
 )
 def test_what_speaks_against_the_rest(figures, is_complete, trouble):

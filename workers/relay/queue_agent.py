@@ -38,7 +38,8 @@ log = get_logger(__name__)
 EVERY_SECONDS = 3.0
 LISTING_SHARE = 5
 """A listing that takes a second is made every five at most: it reads every file of the queue."""
-LONGEST_WAIT_SECONDS = 60.0
+LONGEST_WAIT_SECONDS = 20.0
+"""Less than what makes pages call it silent: an agent that may look but not touch tells what lies there all the same."""
 ORDERS_AT_ONCE = 20
 """Then the platform hears again what lies in the queue."""
 

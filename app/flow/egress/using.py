@@ -92,7 +92,9 @@ COUNT_TOLD = """
     FROM line l
     JOIN egress_ip i ON i.id = l.ip AND i.relay_id = :relay
     JOIN delivery d ON d.frozen_on = l.frozen_on AND d.campaign_id = l.campaign_id AND d.seq = l.seq
-    JOIN batch b ON b.campaign_id = l.campaign_id AND l.seq BETWEEN b.first_seq AND b.last_seq
+    CROSS JOIN LATERAL (
+        SELECT provider FROM batch WHERE campaign_id = l.campaign_id AND first_seq <= l.seq ORDER BY first_seq DESC LIMIT 1
+    ) b
     GROUP BY i.id, b.provider, l.day ORDER BY i.id, b.provider, l.day
     ON CONFLICT (egress_ip_id, provider, day) DO UPDATE SET
         submitted = egress_use.submitted + excluded.submitted, deferred = egress_use.deferred + excluded.deferred,

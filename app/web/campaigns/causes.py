@@ -32,6 +32,14 @@ def canary_words(detail: str) -> str:
     values = {"share": share.replace(".", ","), "limit": limit.replace(".", ",")}
     if what == "bounced":
         return fill(_("de la parte que salió primero rebotó el %(share)s %% (el límite es %(limit)s %%)."), values)
+    if what == "failed":
+        return fill(
+            _(
+                "de la parte que salió primero falló el %(share)s %% (el límite es %(limit)s %%): no se pudo armar, o "
+                "rechazan nuestra dirección IP o nuestro dominio."
+            ),
+            values,
+        )
     return fill(_("de la parte que salió primero quedó diferido el %(share)s %% (el límite es %(limit)s %%)."), values)
 
 

@@ -18,7 +18,7 @@ def commands(relay: Relay, platform: str) -> dict[str, str]:
     """What is typed on the relay's own host."""
     where = f"--platform {shlex.quote(platform)} --relay {relay.id} --key-file {KEY_FILE}"
     return {
-        "follow": f"python -m workers.relay.follow {where} --log /var/log/mail.log --state /var/lib/chaski/log.sqlite",
+        "follow": f"python -m workers.relay.follow {where} --log /var/log/postfix.log --state /var/lib/chaski/log.sqlite",
         "agent": f"python -m workers.relay.queue_agent {where}",
         "key_file": f"install -D -m 0600 /dev/stdin {KEY_FILE}",
     }
