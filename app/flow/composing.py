@@ -7,11 +7,11 @@ rotated key or a changed tracking host takes effect soon without asking the data
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask_babel import force_locale
 from flask_babel import gettext as _
@@ -24,7 +24,7 @@ from app.flow.signing import signing_keys
 from app.flow.submission import OutgoingMessage
 from app.mail.addresses import domain_of
 from app.mail.compose import CompiledCampaign, Content, Mailing, Recipient, RenderedMessage
-from app.mail.dkim import DkimSigner, assemble, body_hash
+from app.mail.dkim import DkimSigner, Header, assemble, body_hash
 from app.mail.egress_header import EGRESS_HEADER
 from app.mail.html import UnsubscribeFooter
 from app.mail.merge import TooLargeError
@@ -50,6 +50,25 @@ class CompositionProblem(Problem):
         return f"{self.code}:{self.detail}" if self.detail else self.code
 
 
+class Draft(NamedTuple):
+    """A rendered message before it is signed."""
+
+    seq: int
+    message: RenderedMessage
+    timestamp: int
+    egress: str
+
+    def with_signatures(self, signatures: Sequence[Header]) -> OutgoingMessage:
+        message = self.message
+        headers = [*message.headers, (EGRESS_HEADER, self.egress)] if self.egress else message.headers
+        return OutgoingMessage(
+            seq=self.seq,
+            mail_from=message.envelope_from,
+            rcpt_to=message.envelope_to,
+            content=assemble(headers, signatures, message.body),
+        )
+
+
 @dataclass(frozen=True)
 class Composition:
     """A campaign ready to be written to any recipient. Safe to share between threads."""
@@ -65,18 +84,23 @@ class Composition:
     def write(self, seq: int, email: str, name: str, fields: Mapping[str, Any], *, egress: str = "") -> OutgoingMessage:
         """Render and sign: ``content`` is the message as it goes over the wire. ``egress``: address of the IP that the
         relay is to send it from; the relay takes that header away, so it isn't signed."""
+        return self.sealed([self.draft(seq, email, name, fields, egress=egress)])[0]
+
+    def draft(self, seq: int, email: str, name: str, fields: Mapping[str, Any], *, egress: str = "") -> Draft:
+        """Rendered, to be signed by :meth:`sealed`."""
         # To the second: a Date header says no more, and messages of the same second share it.
         now = datetime.now(UTC).replace(microsecond=0)
-        message = self.render(seq, email, name, fields, now)
-        hashed = body_hash(message.body)
-        signatures = [s.sign_hashed(message.headers, hashed, int(now.timestamp())) for s in self.signers]
-        headers = [*message.headers, (EGRESS_HEADER, egress)] if egress else message.headers
-        return OutgoingMessage(
-            seq=seq,
-            mail_from=message.envelope_from,
-            rcpt_to=message.envelope_to,
-            content=assemble(headers, signatures, message.body),
-        )
+        return Draft(seq, self.render(seq, email, name, fields, now), int(now.timestamp()), egress)
+
+    def sealed(self, drafts: Sequence[Draft]) -> list[OutgoingMessage]:
+        """Signed and ready for the wire, in the same order. Step by step for all of them, not message by message: the
+        code and data of a step stay in the processor's caches, which a private-key operation sweeps clean."""
+        hashed = [body_hash(draft.message.body) for draft in drafts]
+        signed = [
+            [signer.sign_hashed(draft.message.headers, body, draft.timestamp) for signer in self.signers]
+            for draft, body in zip(drafts, hashed, strict=True)
+        ]
+        return [draft.with_signatures(signatures) for draft, signatures in zip(drafts, signed, strict=True)]
 
     def render(self, seq: int, email: str, name: str, fields: Mapping[str, Any], sent_at: datetime) -> RenderedMessage:
         """Unsigned, for previews. Raises :class:`CompositionProblem` where this recipient's data make it too large."""

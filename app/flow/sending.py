@@ -10,7 +10,7 @@ are read again. What makes this safe:
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from app.config import Settings
 from app.flow import batches, outcomes
 from app.flow.batches import ClaimedBatch
-from app.flow.composing import Composition, CompositionProblem
+from app.flow.composing import Composition, CompositionProblem, Draft
 from app.flow.rates.reserving import Grant, RateLimits
 from app.flow.relays import RelayEndpoint
 from app.flow.sessions import AnySession
@@ -31,6 +31,10 @@ from app.logs import get_logger
 from app.models import OwnReply, PauseReason, coded
 
 log = get_logger(__name__)
+
+WRITTEN_TOGETHER = 16
+WRITTEN_BYTES = 512 * 1024
+"""So many messages are rendered, then hashed, then signed, before the first of them is submitted; fewer of large ones."""
 
 
 def boot_seconds() -> float:
@@ -159,18 +163,18 @@ def submit(
     """Render, sign and submit one chunk that is marked `sending`: one answer per delivery. Those that the transport
     never took were provably not sent; when the campaign is paused, urgent work waits or the process was asked to stop, it is
     given no more."""
-    not_rendered: list[Answer] = []
-    wanted = takewhile(lambda _: lease.campaign_sends and not lease.yields and not street.stopping(), chunk)
+    unwritten: list[Answer] = []
+    messages = written(composition, chunk, unwritten, addresses)
+    wanted = takewhile(lambda _: lease.campaign_sends and not lease.yields and not street.stopping(), messages)
     taken: set[int] = set()
     try:
-        messages = written(composition, wanted, not_rendered, addresses)
-        answers = [*transport.submit(noted(messages, taken), lease), *not_rendered]
+        answers = [*transport.submit(noted(wanted, taken), lease), *unwritten]
     except Exception as error:
         # A transport answers for everything; where it breaks, what it took may be anywhere, and the rest is unsent.
         log.error("transport_failed", exc_info=error)
         broken = coded(OwnReply.TRANSPORT_FAILED, error)[:300]
         lost = [Answer(seq=seq, kind=AnswerKind.LOST, text=broken, relay_trouble=True) for seq in taken]
-        answers = lost + not_rendered
+        answers = lost + unwritten
         if not lost:
             answers.append(Answer(seq=chunk[0].seq, kind=AnswerKind.NOT_SENT, text=broken, relay_trouble=True))
     answered = {answer.seq for answer in answers}
@@ -185,41 +189,57 @@ def noted(messages: Iterator[OutgoingMessage], taken: set[int]) -> Iterator[Outg
 
 
 def written(
-    composition: Composition, chunk: Iterable[MarkedDelivery], failures: list[Answer], addresses: Mapping[int, str]
+    composition: Composition, chunk: Sequence[MarkedDelivery], failures: list[Answer], addresses: Mapping[int, str]
 ) -> Iterator[OutgoingMessage]:
-    """Render and sign, one at a time as the transport asks for the next. One that can't be rendered fails alone."""
+    """Render and sign as the transport asks for messages, some at a time. One that can't be written fails alone."""
+    drafts: list[Draft] = []
+    room = WRITTEN_BYTES
+    for draft in drafted(composition, chunk, failures, addresses):
+        drafts.append(draft)
+        room -= len(draft.message.body)
+        if room < 0 or len(drafts) == WRITTEN_TOGETHER:
+            yield from sealed(composition, drafts, failures)
+            drafts, room = [], WRITTEN_BYTES
+    yield from sealed(composition, drafts, failures)
+
+
+def sealed(composition: Composition, drafts: list[Draft], failures: list[Answer]) -> list[OutgoingMessage]:
+    try:
+        return composition.sealed(drafts)
+    except Exception as error:
+        if len(drafts) > 1:
+            return [message for draft in drafts for message in sealed(composition, [draft], failures)]
+        failures.append(not_rendered(drafts[0].seq, error))
+        return []
+
+
+def drafted(
+    composition: Composition, chunk: Sequence[MarkedDelivery], failures: list[Answer], addresses: Mapping[int, str]
+) -> Iterator[Draft]:
     for delivery in chunk:
         try:
             address = addresses[delivery.egress_ip_id] if delivery.egress_ip_id is not None else ""
-            yield composition.write(delivery.seq, delivery.email, delivery.name, delivery.fields, egress=address)
+            yield composition.draft(delivery.seq, delivery.email, delivery.name, delivery.fields, egress=address)
         except CompositionProblem as problem:
             log.warning("delivery_not_rendered", seq=delivery.seq, problem=str(problem))
             failures.append(
                 Answer(seq=delivery.seq, kind=AnswerKind.NOT_RENDERED, text=coded(OwnReply.CANNOT_COMPOSE, problem))
             )
         except Exception as error:
-            log.error("delivery_not_rendered", seq=delivery.seq, exc_info=error)
-            failures.append(
-                Answer(seq=delivery.seq, kind=AnswerKind.NOT_RENDERED, text=coded(OwnReply.NOT_RENDERED, error)[:300])
-            )
+            failures.append(not_rendered(delivery.seq, error))
+
+
+def not_rendered(seq: int, error: Exception) -> Answer:
+    """For what nobody foresaw."""
+    log.error("delivery_not_rendered", seq=seq, exc_info=error)
+    return Answer(seq=seq, kind=AnswerKind.NOT_RENDERED, text=coded(OwnReply.NOT_RENDERED, error)[:300])
 
 
 def mark(session: AnySession, batch: ClaimedBatch, *, relay_id: int, grant: Grant) -> list[MarkedDelivery]:
     """The next due deliveries of the batch, marked `sending` and committed, each with the IP that it is to leave by: the
     one it had, where that one may still be used. Who may not be mailed any more is skipped here (law 5). Empty where none
     is due or the campaign isn't sending."""
-    facts = {
-        "frozen_on": batch.frozen_on,
-        "campaign": batch.campaign_id,
-        "first": batch.first_seq,
-        "last": batch.last_seq,
-        "claim": batch.claim,
-        "batch": batch.id,
-        "relay": relay_id,
-        "limit": grant.count,
-        "ips": grant.in_turn,
-        "usable": list(grant.addresses),
-    }
+    facts = marking_facts(batch, relay_id, grant)
     if session.execute(text(GUARD), facts).one_or_none() is None:
         session.rollback()
         return []
@@ -237,6 +257,22 @@ def mark(session: AnySession, batch: ClaimedBatch, *, relay_id: int, grant: Gran
     return []
 
 
+def marking_facts(batch: ClaimedBatch, relay_id: int, grant: Grant) -> dict[str, Any]:
+    """The values of GUARD and MARK."""
+    return {
+        "frozen_on": batch.frozen_on,
+        "campaign": batch.campaign_id,
+        "first": batch.first_seq,
+        "last": batch.last_seq,
+        "claim": batch.claim,
+        "batch": batch.id,
+        "relay": relay_id,
+        "limit": grant.count,
+        "ips": grant.in_turn,
+        "usable": list(grant.addresses),
+    }
+
+
 GUARD = """
     SELECT 1 FROM campaign c JOIN batch b ON b.campaign_id = c.id
     WHERE c.id = :campaign AND c.status = 'sending' AND b.id = :batch AND b.claim = :claim AND b.status = 'claimed'
@@ -246,12 +282,13 @@ GUARD = """
 MARK = """
     WITH due AS (
         SELECT d.seq, d.egress_ip_id, d.email, coalesce(c.name, '') AS name, coalesce(c.fields, '{}') AS fields,
+               -- LIMIT, not EXISTS: of that PostgreSQL may make a hash table of a whole list, anew for each chunk.
                CASE WHEN c.id IS NULL THEN 'erased'
-                    WHEN EXISTS (SELECT 1 FROM suppression x WHERE x.email = d.email
-                                 AND (x.panel_id = d.panel_id OR x.panel_id IS NULL)) THEN 'suppressed'
-                    WHEN NOT EXISTS (SELECT 1 FROM subscription s JOIN campaign_list l ON l.list_id = s.list_id
-                                     WHERE l.campaign_id = :campaign AND s.contact_id = d.contact_id
-                                       AND s.status = 'subscribed') THEN 'unsubscribed' END AS skip
+                    WHEN (SELECT true FROM suppression x WHERE x.email = d.email
+                          AND (x.panel_id = d.panel_id OR x.panel_id IS NULL) LIMIT 1) THEN 'suppressed'
+                    WHEN (SELECT true FROM subscription s JOIN campaign_list l ON l.list_id = s.list_id
+                          WHERE l.campaign_id = :campaign AND s.contact_id = d.contact_id
+                            AND s.status = 'subscribed' LIMIT 1) IS NULL THEN 'unsubscribed' END AS skip
         FROM delivery d LEFT JOIN contact c ON c.id = d.contact_id AND c.panel_id = d.panel_id
         WHERE d.frozen_on = :frozen_on AND d.campaign_id = :campaign AND d.seq BETWEEN :first AND :last
           AND (d.status = 'planned' OR (d.status = 'deferred' AND d.next_attempt_at <= now()))

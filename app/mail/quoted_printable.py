@@ -16,7 +16,7 @@ break that the author's has not.
 """
 
 import re
-from functools import lru_cache
+from binascii import b2a_qp
 
 from markupsafe import escape
 
@@ -31,23 +31,8 @@ TOKEN_MARK = "\udfff"  # noqa: S105  # no password
 TOKEN_BYTES = b"\0" * 32
 
 _CODES = tuple(bytes((byte,)) if 0x20 <= byte <= 0x7E and byte != 0x3D else b"=%02X" % byte for byte in range(256))
-# Values that need neither HTML escaping nor encoding, and that fit into a line: most names, towns, numbers,
-# dates.
-_PLAIN_VALUE = re.compile(r"(?!From )[A-Za-z0-9,;:/()@_+*#%$!?-](?: ?[A-Za-z0-9,.;:/()@_+*#%$!?-])*\Z").match
-_PLAIN_VALUE_MAX = MAX_LINE - 1
-_KEPT_CHARACTERS = 64
 _NEEDS_ESCAPE = re.compile("[&<>\"']").search
 
-
-class _CharacterCodes(dict[int, str]):
-    """Code point -> its encoding, filled as characters are met."""
-
-    def __missing__(self, point: int) -> str:
-        code = self[point] = b"".join([_CODES[byte] for byte in chr(point).encode("utf-8")]).decode("ascii")
-        return code
-
-
-_CHARACTER_CODES = _CharacterCodes()
 _FROM_ATOMS = [b"F", b"r", b"o", b"m", b" "]
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -71,9 +56,13 @@ def encode_literal(text: str) -> bytes:
 
 
 def encode_value(value: str) -> bytes:
-    """One segment made of a recipient's value; nothing for an empty one. Fast for short values, and for those met
-    lately: the same stands in text and HTML, and a town or a date in many messages."""
-    return _encode_kept(value) if len(value) <= _KEPT_CHARACTERS else _encode(value)
+    """One segment made of a recipient's value; nothing for an empty one. The same as `encode_literal` of the cleaned value,
+    with a short way for what fits into one line and has nothing special in it."""
+    if value.isprintable():
+        encoded = b2a_qp(value.encode("utf-8"))
+        if 0 < len(encoded) < MAX_LINE and not _has_special_place(encoded):
+            return encoded + SOFT_BREAK
+    return encode_literal(clean_text(value))
 
 
 def encode_html_value(value: str) -> bytes:
@@ -81,24 +70,8 @@ def encode_html_value(value: str) -> bytes:
     return encode_value(str(escape(value)) if _NEEDS_ESCAPE(value) else value)
 
 
-def _encode(value: str) -> bytes:
-    """`encode_literal`, with short ways for what fits into one line and has nothing special in it."""
-    if not value:
-        return b""
-    if len(value) <= _PLAIN_VALUE_MAX and _PLAIN_VALUE(value):
-        return value.encode("ascii") + SOFT_BREAK
-    text = clean_text(value)
-    encoded = text.translate(_CHARACTER_CODES).encode("ascii")
-    if len(encoded) < MAX_LINE and "\n" not in text and not _has_special_place(encoded):
-        return encoded + SOFT_BREAK
-    return encode_literal(text)
-
-
-_encode_kept = lru_cache(maxsize=4096)(_encode)
-
-
 def _has_special_place(encoded: bytes) -> bool:
-    return encoded[0] in b" .F" or encoded[-1] == 0x20 or b"  " in encoded
+    return encoded[0] in b" ." or encoded.startswith(b"From ") or encoded.endswith(b"=20") or b"  " in encoded
 
 
 def _encode_line(line: str) -> bytes:

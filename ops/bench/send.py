@@ -36,10 +36,11 @@ LOOK_EVERY = 8
 
 @dataclass(frozen=True)
 class Shape:
-    """How many senders there are and how they connect."""
+    """How many senders there are and how they connect. One process more than cores, as in the Procfile: some wait, and
+    threads of one process would wait for one another."""
 
-    processes: int = 2
-    threads: int = 2
+    processes: int = 3
+    threads: int = 1
     connections: int = 2
 
 

@@ -18,6 +18,7 @@ ENVIRONMENT = {
     "BATCH_SIZE": "100",
     "CHUNK_SIZE": "10",
     "SENDER_PROCESSES": "1",
+    "SENDER_THREADS": "2",
     "WEB_PROCESSES": "1",
 }
 PROCESSES = ["web", "dispatcher", "sender", "worker", "tracker", "practice"]

@@ -6,8 +6,9 @@ from app.config import Settings
 from app.flow import composing
 from app.flow.rates.reserving import Grant
 from app.flow.relays import endpoint_of
-from app.flow.sending import Street, Transport
+from app.flow.sending import Street
 from app.flow.sessions import AnySession
+from app.flow.submission import Transport
 from app.mail.addresses import domain_of
 from app.mail.tokens import TokenMaker, message_id
 from app.models import Campaign, Panel

@@ -97,6 +97,14 @@ class _Run:
         return any(not connection.is_idle for connection in self._connections)
 
     def _hand_out(self) -> None:
+        """Messages first, then bytes: so a content and the envelope of the message behind it leave in one write, and the
+        relay answers both in one. What a connection that broke meanwhile gave back is handed out again."""
+        while self._lease.holds():
+            self._take_messages()
+            if self._flush_all():
+                return
+
+    def _take_messages(self) -> None:
         while self._lease.holds():
             connection = self._hungry()
             if connection is None and not self._may_open:
@@ -108,7 +116,7 @@ class _Run:
             if connection is None:
                 self._again.appendleft(message)
                 return
-            self._begin(connection, message)
+            connection.begin(message)
 
     @property
     def _may_open(self) -> bool:
@@ -126,6 +134,7 @@ class _Run:
         return next(self._messages, None)
 
     def _open(self) -> SmtpConnection | None:
+        self._flush_all()  # Opening takes a while; what is queued for others doesn't wait for it.
         try:
             connection = self._pool.take(self._endpoint)
         except RelayUnavailable as error:
@@ -144,23 +153,26 @@ class _Run:
 
     # Serving.
 
-    def _begin(self, connection: SmtpConnection, message: OutgoingMessage) -> None:
-        try:
-            connection.begin(message)
-            self._flush(connection)
-        except ConnectionLost as lost:
-            self._lose(connection, lost)
-
     def _serve(self, connection: SmtpConnection, mask: int) -> None:
-        if connection not in self._connections:
+        """Read answers; what they allow to be written is written when the next messages are handed out."""
+        if connection not in self._connections or not mask & selectors.EVENT_READ:
             return
         try:
-            if mask & selectors.EVENT_READ:
-                connection.on_readable()
-            self._flush(connection)
+            connection.on_readable()
         except ConnectionLost as lost:
             self._lose(connection, lost)
         self._collect(connection)
+
+    def _flush_all(self) -> bool:
+        """Write what is queued. False where a connection broke at that."""
+        is_whole = True
+        for connection in list(self._connections):
+            try:
+                self._flush(connection)
+            except ConnectionLost as lost:
+                self._lose(connection, lost)
+                is_whole = False
+        return is_whole
 
     def _flush(self, connection: SmtpConnection) -> None:
         if connection.wants_write and self._lease.holds():

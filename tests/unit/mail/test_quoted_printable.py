@@ -2,7 +2,7 @@ import quopri
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.mail.quoted_printable import (
@@ -32,6 +32,19 @@ def test_segments_joined_decode_to_the_texts_joined(texts: list[str]):
     for line in encoded.split(b"\r\n"):
         assert len(line) <= MAX_LINE
         assert not line.startswith((b".", b"From ", b" "))
+
+
+@given(nasty_text)
+@example("x" * 75)
+@example("x" * 76)
+@example("ñ" * 12 + "xxx")
+@example(".")
+@example("Fernando")
+@example("From ")
+@example("fin  ")
+@example("=")
+def test_short_way_of_a_value_gives_what_the_long_one_does(value: str):
+    assert encode_value(value) == encode_literal(clean_text(value))
 
 
 @given(nasty_text)
