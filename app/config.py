@@ -75,8 +75,11 @@ class Settings:
     has a follower there (``flask relay key``)."""
     relay_log_relay: str = ""
     """Name of the relay whose log that is; the queue agent looks into its queue, too."""
-    relay_config_dir: str = ""
-    """Configuration of that Postfix, where it is not the machine's own."""
+    relay_postfix_dir: str = "/etc/postfix"
+    """That Postfix' configuration. Its queue is listed, and asked about messages that began to arrive and never appeared in
+    it."""
+    relay_silence_seconds: int = 300
+    """After so long nothing of a sender that gave up can still arrive at a relay: more than twice its ``smtpd_timeout``."""
     tracking_token_days: int = 730
     """Open and click tokens older than this answer 404. Unsubscribing never expires."""
     tracking_backlog: int = 1_000_000

@@ -1,10 +1,11 @@
 """An SMTP server that takes everything as fast as Python can: what bench and chaos send into.
 
-    python -m ops.sink --port 0 --record FILE [--latency-ms N] [--failures 451:0.01,disconnect:0.001] [--seed N]
+    python -m ops.sink --port 0 --record FILE [--witness] [--latency-ms N] [--failures 451:0.01,disconnect:0.001] [--seed N]
 
 Its first line on standard output is its port; its last one, after SIGTERM, a JSON summary (``Summary``). ``FILE`` gets
 one line per accepted recipient, ``recipient<TAB>Message-ID``, at most a tenth of a second after the answer: the senders
-are killed in such tests, the sink is not. Dots are not unstuffed, since nothing is kept of the content.
+are killed in such tests, the sink is not. As a witness of a relay it adds the address that the mail came from, the name in
+EHLO, and the relay's queue id out of the topmost Received line. Dots are not unstuffed, since nothing is kept of the content.
 
 Faster than any framework because it is less: one ``asyncio.BufferedProtocol`` (a plain one allocates a quarter of a
 megabyte for each packet), no stream reader, the end of a message found by ``bytes.find`` across packets, one ``write``
@@ -32,6 +33,7 @@ MAX_COMMAND_BYTES = 4096
 PACKET_BYTES = 128 * 1024
 WRITE_EVERY_SECONDS = 0.1
 
+_RECEIVED_AS = re.compile(rb"\bwith E?SMTPS?A? id ([0-9A-Za-z]{5,30})\b")
 _MESSAGE_ID = re.compile(rb"^message-id[ \t]*:\s*(<[^>\r\n]{1,300}>)", re.IGNORECASE | re.MULTILINE)
 _ENVELOPE = re.compile(rb"MAIL FROM:<[^\r\n]*\r\nRCPT TO:<([^>\t\r\n]+)>\r\nDATA\r\n").match
 """An envelope for one recipient in one packet, as a pipelining client writes it."""
@@ -61,8 +63,16 @@ class Summary:
 class Sink:
     """The memory of all connections, and its file."""
 
-    def __init__(self, record: Path | None, *, latency_seconds: float = 0.0, plan: FailurePlan | None = None) -> None:
+    def __init__(
+        self,
+        record: Path | None,
+        *,
+        latency_seconds: float = 0.0,
+        plan: FailurePlan | None = None,
+        is_witness: bool = False,
+    ) -> None:
         self.latency_seconds = latency_seconds
+        self.is_witness = is_witness
         self.plan = plan
         self.summary = Summary()
         self._message_ids: set[bytes] = set()
@@ -70,13 +80,13 @@ class Sink:
         self._unwritten: list[bytes] = []
         self._file = record.open("ab", buffering=0) if record else None
 
-    def take(self, recipients: list[bytes], message_id: bytes, size_bytes: int) -> None:
+    def take(self, recipients: list[bytes], message_id: bytes, size_bytes: int, testimony: bytes = b"") -> None:
         self.summary.messages += 1
         self.summary.bytes += size_bytes
         self._message_ids.add(message_id)
         for recipient in recipients:
             self._recipients.add(recipient)
-            self._unwritten.append(b"%b\t%b\n" % (recipient, message_id))
+            self._unwritten.append(b"%b\t%b%b\n" % (recipient, message_id, testimony))
 
     def fail(self, failure: Failure) -> None:
         self.summary.failures[failure.name] = self.summary.failures.get(failure.name, 0) + 1
@@ -111,6 +121,9 @@ class SinkConnection(asyncio.BufferedProtocol):
         """An answer is being delayed; what arrives meanwhile is ``_held``."""
         self._held: list[bytes] = []
         self._is_leaving = False
+        self._client = b""
+        """Its address and the name that it gave itself, for a witness."""
+        self._testimony = b""
         self._auth_lines = 0
         """Lines still to come of an AUTH dialogue."""
         self._begin_transaction()
@@ -175,6 +188,9 @@ class SinkConnection(asyncio.BufferedProtocol):
         if after < 0:
             return self._keep(data, position)
         self._size_bytes += after - position
+        if self._sink.is_witness:
+            head = self._head + data[position : min(after, position + KEPT_HEAD_BYTES)]
+            self._testimony = b"\t%b\t%b" % (self._client, received_as(head))
         message_id = (
             message_id_of(self._head + data[position : min(after, position + KEPT_HEAD_BYTES)])
             if self._head
@@ -197,7 +213,7 @@ class SinkConnection(asyncio.BufferedProtocol):
             self._sink.fail(failure)
             self._give(failure.reply, replies)
             return
-        self._sink.take(recipients, message_id, size_bytes)
+        self._sink.take(recipients, message_id, size_bytes, self._testimony)
         if failure is not None:
             self._cut(failure, b"")
             return
@@ -256,6 +272,7 @@ class SinkConnection(asyncio.BufferedProtocol):
             return self._data()
         if verb in (b"EHLO", b"HELO"):
             self._begin_transaction()
+            self._client = b"%b\t%b" % (self._address(), line[5:].strip().replace(b"\t", b" "))
             return _EHLO if verb == b"EHLO" else _OK
         if verb == b"RSET":
             self._begin_transaction()
@@ -266,6 +283,9 @@ class SinkConnection(asyncio.BufferedProtocol):
             self._is_leaving = True
             return b"221 2.0.0 Bye\r\n"
         return _OK if verb == b"NOOP" else b"502 5.5.1 Not implemented\r\n"
+
+    def _address(self) -> bytes:
+        return str(self._transport.get_extra_info("peername")[0]).encode()
 
     def _mail(self) -> bytes:
         if self._has_sender:
@@ -323,6 +343,12 @@ def message_id_of(head: bytes) -> bytes:
     return match[1] if match else b""
 
 
+def received_as(head: bytes) -> bytes:
+    """The queue id of the relay that handed the message over; empty where it tells none."""
+    match = _RECEIVED_AS.search(head.partition(b"\r\n\r\n")[0])
+    return match[1] if match else b""
+
+
 async def serve(sink: Sink, port: int) -> None:
     """Until SIGTERM or SIGINT."""
     stopped = asyncio.Event()
@@ -344,6 +370,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m ops.sink", description="An SMTP server that takes everything.")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--record", type=Path)
+    parser.add_argument("--witness", action="store_true", help="note also where each message came from")
     parser.add_argument("--latency-ms", type=float, default=0.0)
     parser.add_argument("--failures", default="", help="for example 451:0.01,data-554:0.01,disconnect:0.001")
     parser.add_argument("--seed", type=int, default=1)
@@ -353,7 +380,8 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     gc.freeze()
-    sink = Sink(arguments.record, latency_seconds=arguments.latency_ms / 1000, plan=plan)
+    latency_seconds = arguments.latency_ms / 1000
+    sink = Sink(arguments.record, latency_seconds=latency_seconds, plan=plan, is_witness=arguments.witness)
     asyncio.run(serve(sink, arguments.port))
 
 

@@ -13,12 +13,24 @@ import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from ops.sink import Summary
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 STOP_SECONDS = 30
+
+
+class Witnessed(NamedTuple):
+    """A message that a relay handed over."""
+
+    recipient: str
+    message_id: str
+    source: str
+    """The address that it came from."""
+    helo: str
+    queue_id: str
+    """The relay's; empty where it told none."""
 
 
 class SinkProcess:
@@ -27,17 +39,26 @@ class SinkProcess:
     Parameters:
       record: file that gets one line per accepted recipient.
       latency_ms: every message's answer comes this much later.
+      is_witness: each line also says from where the message came (``witnessed``).
       failures: as ``ops.sink_failures`` describes; ``seed`` decides who meets them.
     """
 
     def __init__(
-        self, *, record: Path, latency_ms: float = 0, failures: str = "", seed: int = 1, port: int = 0
+        self,
+        *,
+        record: Path,
+        latency_ms: float = 0,
+        failures: str = "",
+        seed: int = 1,
+        port: int = 0,
+        is_witness: bool = False,
     ) -> None:
         self.record = record
         self._summary: Summary | None = None
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "ops.sink", "--port", str(port), "--record", str(record)),
+                *(["--witness"] if is_witness else []),
                 *("--latency-ms", str(latency_ms), "--failures", failures, "--seed", str(seed)),
             ],
             cwd=CHECKOUT,
@@ -66,13 +87,21 @@ class SinkProcess:
 
     def records(self) -> Iterator[tuple[str, str]]:
         """Recipient and Message-ID of every accepted message so far, a tenth of a second late while the sink runs."""
+        for recipient, message_id, *_testimony in self._lines():
+            yield recipient, message_id
+
+    def witnessed(self) -> Iterator[Witnessed]:
+        """The same with what a witness knows."""
+        for fields in self._lines():
+            yield Witnessed(*fields)
+
+    def _lines(self) -> Iterator[list[str]]:
         if not self.record.exists():
             return
         with self.record.open(encoding="utf-8", errors="replace") as file:
             for line in file:
                 if line.endswith("\n"):
-                    recipient, _, message_id = line[:-1].partition("\t")
-                    yield recipient, message_id
+                    yield line[:-1].split("\t")
 
     def known_message_ids(self, message_ids: Collection[str]) -> set[str]:
         """Which of ``message_ids`` the sink took: what a relay's log is for reconciling."""

@@ -13,7 +13,7 @@ from app.flow.reconciling import PRACTICE_RELAY_ID
 from app.flow.sessions import AnySession
 from app.flow.slices import in_slices
 from app.mail.addresses import domain_of
-from app.mail.relay_report import Sighting
+from app.mail.relay_report import ARRIVAL_SIGHTINGS
 from app.mail.tokens import make_token, message_id
 from app.models import (
     Attempt,
@@ -166,7 +166,7 @@ def _afterwards(session: AnySession, delivery: Delivery) -> Iterator[Moment]:
             RelayOutcome.frozen_on == delivery.frozen_on,
             RelayOutcome.campaign_id == delivery.campaign_id,
             RelayOutcome.seq == delivery.seq,
-            RelayOutcome.status.not_in((Sighting.NAMED, Sighting.QUEUED)),
+            RelayOutcome.status.not_in(ARRIVAL_SIGHTINGS),
         )
         .order_by(RelayOutcome.at)
     )

@@ -21,15 +21,13 @@ from app.flow.sessions import AnySession
 from app.logs import get_logger
 from app.mail.blame import is_about_us
 from app.mail.mailbox_providers import OTHER as OTHER_PROVIDER
-from app.mail.relay_report import FINAL_SIGHTINGS, Bundle, Seen, Sighting
+from app.mail.relay_report import ARRIVAL_SIGHTINGS, FINAL_SIGHTINGS, Bundle, Seen, Sighting
 from app.mail.tokens import DeliveryRef, TokenPurpose, TokenReader
 from app.models import OwnReply, RelayOutcome
 
 log = get_logger(__name__)
 
 SLICE = 1000
-TAKEN_SIGHTINGS = (Sighting.NAMED, Sighting.QUEUED)
-"""These matter only while it isn't known whether the relay took the message; millions of rows are spared."""
 OPEN_STATUSES = ("planned", "sending", "deferred", "unknown")
 LARGEST_INTEGER = 2**31 - 1
 
@@ -154,7 +152,8 @@ def _standing(session: AnySession, relay_id: int, refs: Sequence[DeliveryRef]) -
 
 
 def _is_worth_keeping(seen: Seen, status: str) -> bool:
-    return seen.sighting not in TAKEN_SIGHTINGS or status in OPEN_STATUSES
+    """Its arrival matters only while it isn't known whether the relay took the message; millions of rows are spared."""
+    return seen.sighting not in ARRIVAL_SIGHTINGS or status in OPEN_STATUSES
 
 
 def _insert(session: AnySession, rows: Sequence[Row], about_us: Container[Seen]) -> list[News]:

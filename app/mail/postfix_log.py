@@ -81,9 +81,11 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """Postfix was started, stopped or reloaded: lines of this moment may be missing."""
+    """Postfix was started, stopped or reloaded: the last lines before may be missing."""
 
     at: datetime
+    goes_on: bool
+    """Started or reloaded, so that its queue can be asked what it holds."""
 
 
 LogEvent = Named | Queued | Tried | Expired | Removed | Interrupted
@@ -118,7 +120,8 @@ _TRIED = re.compile(
 )
 _TELLS = re.compile(r" to=<[^>]{0,320}>,.{0,600} status=(?:sent|deferred|bounced)", re.ASCII)
 _EGRESS = re.compile(r"/smtp-([1-9][0-9]{0,8})$", re.ASCII)
-_INTERRUPTIONS = ("daemon started", "reload ", "terminating on signal", "stopping ")
+_BEGINNINGS = ("daemon started", "reload ")
+_ENDS = ("terminating on signal", "stopping ")
 
 
 def is_postfix_line(line: str) -> bool:
@@ -154,8 +157,8 @@ def _read(at: datetime, daemon: str, tag: str, said: str) -> LogEvent | None:
     if daemon == "cleanup":
         named = _NAMED.fullmatch(said)
         return Named(at, named["queue_id"], named["message_id"]) if named else None
-    if daemon in ("master", "postfix-script") and said.startswith(_INTERRUPTIONS):
-        return Interrupted(at)
+    if daemon in ("master", "postfix-script") and said.startswith((*_BEGINNINGS, *_ENDS)):
+        return Interrupted(at, goes_on=said.startswith(_BEGINNINGS))
     return None
 
 

@@ -23,6 +23,7 @@ class Sighting(StrEnum):
     """What the log showed of a message."""
 
     NAMED = "named"  # It began to arrive; whether the relay took it isn't known.
+    DROPPED = "dropped"  # It began to arrive long ago and is neither in the queue nor was it ever: never taken.
     QUEUED = "queued"  # The relay took it.
     SENT = "sent"  # The recipient's host took it.
     DEFERRED = "deferred"  # The relay tries again by itself.
@@ -30,6 +31,8 @@ class Sighting(StrEnum):
     EXPIRED = "expired"  # The relay gave it up as too old.
 
 
+ARRIVAL_SIGHTINGS = (Sighting.NAMED, Sighting.DROPPED, Sighting.QUEUED)
+"""Whether the relay took it; what became of it is told by the others."""
 FINAL_SIGHTINGS = (Sighting.SENT, Sighting.BOUNCED, Sighting.EXPIRED)
 
 
@@ -45,6 +48,7 @@ class Seen:
     token: str
     queue_id: str
     at: datetime
+    """By the relay's clock; by the platform's where it was dropped: when that was looked for."""
     dsn: str = ""
     remote_host: str = ""
     remote_address: str = ""

@@ -85,24 +85,24 @@ class PostfixService:
         if os.geteuid() != 0:
             raise ServiceError("Postfix starts as root only.")
         self._run("postfix", "check")
-        seen = len(self.words())
+        seen = self.log_size()
         program = self._run("postconf", "-h", "daemon_directory").strip()
         command = [sys.executable, "-m", "ops.services.guard", f"{program}/master", "-c", self.config_dir, "-d"]
         self._process = processes.spawn(command, cwd=CHECKOUT)
         deadline = time.monotonic() + START_SECONDS
-        while not READY.search(self.words()[seen:]):
+        while not READY.search(self.words_since(seen)):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
-                raise ServiceError(f"Postfix did not start in {self.directory}: {self.words()[-2000:]}")
+                raise ServiceError(f"Postfix did not start in {self.directory}: {self.words_since(seen)[-2000:]}")
             time.sleep(0.02)
 
     def reload(self) -> None:
         """As `postfix reload`; waits for the master to say that it has read its files. The line may be lost, since the
         process that writes the log is renewed as well."""
-        seen = len(self.words())
+        seen = self.log_size()
         self._run("postfix", "reload")
         deadline = time.monotonic() + RELOAD_SECONDS
-        while "reload -- version" not in self.words()[seen:] and time.monotonic() < deadline:
+        while "reload -- version" not in self.words_since(seen) and time.monotonic() < deadline:
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -127,6 +127,18 @@ class PostfixService:
 
     # What administrators do.
 
+    def set(self, name: str, value: str) -> None:
+        """A parameter of main.cf, in force from the next :meth:`reload` on."""
+        self._run("postconf", "-e", f"{name}={value}")
+
+    def rotate(self) -> Path:
+        """The log's file gets another name, as by logrotate, and Postfix begins a new one. Returns the old one's place."""
+        numbers = [int(path.suffix[1:]) for path in self.log.parent.glob(f"{self.log.name}.*")]
+        old = self.log.with_name(f"{self.log.name}.{max(numbers, default=0) + 1}")
+        self.log.rename(old)
+        self.reload()
+        return old
+
     def flush(self) -> None:
         """Try the whole queue now."""
         self._run("postqueue", "-f")
@@ -147,6 +159,18 @@ class PostfixService:
     def words(self) -> str:
         """The log so far."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def log_size(self) -> int:
+        return self.log.stat().st_size if self.log.exists() else 0
+
+    def words_since(self, offset: int) -> str:
+        """What the log says behind ``offset``, in bytes: of a long campaign it is large. All of a log that was begun anew."""
+        size = self.log_size()
+        if not size:
+            return ""
+        with self.log.open("rb") as file:
+            file.seek(offset if offset <= size else 0)
+            return file.read().decode(errors="replace")
 
     def _run(self, program: str, *arguments: str) -> str:
         found = shutil.which(program, path=_PATH)

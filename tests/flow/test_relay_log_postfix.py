@@ -9,9 +9,18 @@ import time
 import pytest
 from sqlalchemy import text
 
+from app.flow import reconciling
+from app.mail.tokens import message_id, return_path
 from tests.egress_sink import wait_for
 from tests.fixtures.relay import EgressRelay
-from tests.relay_street import RelayStreet, turn_until
+from tests.relay_street import DOMAIN, RelayStreet, turn_until
+from workers.relay import arrivals as arrivals_module
+from workers.relay.arrivals import Arrivals, queue_of_log
+from workers.relay.follow import Follower
+from workers.relay.handover import IntoDatabase
+from workers.relay.memory import Memory
+from workers.relay.queue import PostfixQueue
+from workers.street import ask_relay
 
 pytestmark = pytest.mark.postfix
 
@@ -58,6 +67,77 @@ def test_expired_is_bounced_with_the_last_words_of_its_host(relay, session, sett
     assert street.outcomes() == [(1, "deferred"), (1, "expired")]
     delivery = session.execute(text("SELECT reply_code, reply_text FROM delivery WHERE seq = 1")).one()
     assert delivery.reply_code == 452 and "mailbox full" in delivery.reply_text
+
+
+def lost_long_ago(session, street: RelayStreet) -> None:
+    """The log was read since before the attempt, and nobody waits for an answer any more."""
+    session.execute(text("UPDATE relay_log SET complete_since = now() - interval '1 hour'"))
+    moments = "last_attempt_at = now() - interval '20 min', unknown_at = now() - interval '15 min'"
+    session.execute(text(f"UPDATE delivery SET {moments}"))
+    session.commit()
+
+
+def follower_with_queue(street: RelayStreet, relay: EgressRelay, directory) -> Follower:
+    queue = queue_of_log(PostfixQueue(relay.service.config_dir), relay.service.log)
+    assert queue is not None
+    arrivals = Arrivals(queue, first_look_seconds=0.5)
+    memory = Memory(directory / "follower.sqlite")
+    return Follower(relay.service.log, memory, IntoDatabase(street.settings, street.relay.id), arrivals)
+
+
+def settled(street: RelayStreet) -> dict[str, int]:
+    return reconciling.settle(
+        street.session,
+        street.campaign.id,
+        message_id_of=lambda seq: message_id(street.token(seq), DOMAIN),
+        ask=ask_relay,
+        grace_seconds=0,
+    )
+
+
+def test_message_that_was_cut_off_is_settled_as_not_taken_and_one_that_was_taken_as_taken(
+    relay, session, settings, panel, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(arrivals_module, "LOG_DELAY_SECONDS", 0.3)
+    street = RelayStreet.laid(session, settings, panel, recipients=3, status="unknown")
+    follower = follower_with_queue(street, relay, tmp_path)
+    turn_until(follower, lambda: not follower.turn(), "the log's end")
+    lost_long_ago(session, street)
+    with relay.client() as client:
+        client.mail(return_path(street.token(1), f"rebotes.{DOMAIN}"))
+        client.rcpt(street.recipient(1))
+        client.docmd("DATA")
+        client.send(f"Message-ID: {message_id(street.token(1), DOMAIN)}\r\nSubject: x\r\n\r\n" + "hola\r\n" * 2000)
+        client.close()
+    street.submit(relay, 2)
+    told = text("SELECT count(*) FROM relay_outcome WHERE seq = 1 AND status = :status")
+    turn_until(follower, lambda: session.scalar(told, {"status": "named"}), "that it began to arrive")
+    settled(street)
+    assert street.statuses()[1] == "unknown", "it may be in the queue"
+    turn_until(follower, lambda: session.scalar(told, {"status": "dropped"}), "that it was dropped")
+    settled(street)
+    turn_until(follower, lambda: street.statuses()[2] == "delivered", "the outcome of the second")
+    assert street.statuses() == {1: "deferred", 2: "delivered", 3: "deferred"}
+
+
+def test_relay_that_was_killed_and_started_again_can_still_prove_what_it_has_not(
+    relay, session, settings, panel, tmp_path
+):
+    street = RelayStreet.laid(session, settings, panel, recipients=3, status="unknown")
+    follower = follower_with_queue(street, relay, tmp_path)
+    turn_until(follower, lambda: not follower.turn(), "the log's end")
+    lost_long_ago(session, street)
+    relay.sink.refuse(street.recipient(2), times=1000)
+    street.submit(relay, 2)
+    wait_for(lambda: [one for one in relay.sink.attempts if one.rcpt_to == street.recipient(2)], "a try")
+    relay.service.kill()
+    relay.service.start()
+    street.submit(relay, 3)  # The relay is seen to write on.
+    read = text("SELECT read_until > now() - interval '10 s' FROM relay_log WHERE relay_id = :id")
+    turn_until(follower, lambda: session.scalar(read, {"id": street.relay.id}), "the reading behind the start")
+    settled(street)
+    turn_until(follower, lambda: street.statuses()[3] == "delivered", "the outcome of the third")
+    assert street.statuses() == {1: "deferred", 2: "accepted", 3: "delivered"}
 
 
 @pytest.mark.parametrize("way", ["rename", "logrotate", "copytruncate"])

@@ -195,6 +195,29 @@ def test_message_that_began_to_arrive_may_be_in_the_relays_queue(lost):
     assert asked(lost) is None and asked(lost, 2) == "provably not"
 
 
+def test_message_that_began_to_arrive_and_was_looked_for_in_vain_is_proven_absent(lost):
+    store(lost, seen(lost, 1, "named"), seen(lost, 1, "dropped"))
+    assert asked(lost) == "provably not"
+
+
+@pytest.mark.parametrize(
+    "doubt",
+    [
+        {"at": NOW - timedelta(minutes=11)},  # Looked for when its bytes could still arrive.
+        {"queue_id": "4dDcHs3VqlzAAAA"},  # Another try of it was.
+    ],
+)
+def test_look_that_was_too_early_or_at_another_try_proves_nothing(lost, doubt):
+    store(lost, seen(lost, 1, "named"), seen(lost, 1, "dropped", **doubt))
+    assert asked(lost) is None
+
+
+def test_message_that_was_dropped_once_and_taken_at_another_try_is_had(lost):
+    taken = seen(lost, 1, "queued", queue_id="4dDcHs3VqlzAAAA", at=NOW - timedelta(minutes=1))
+    store(lost, seen(lost, 1, "named"), seen(lost, 1, "dropped"), taken)
+    assert asked(lost) == "4dDcHs3VqlzAAAA"
+
+
 @pytest.mark.parametrize("sighting", ["queued", "deferred"])
 def test_message_that_was_queued_is_had(lost, sighting):
     store(lost, seen(lost, 1, sighting))

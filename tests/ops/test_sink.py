@@ -184,3 +184,20 @@ def test_wrong_failure_plans_are_refused(text: str):
 def test_message_id_is_found_in_the_header_only(head: bytes, expected: bytes):
     packet = b"DATA\r\n" + head + b"Hola\r\n.\r\nMessage-ID: <next@x>"
     assert message_id_in(packet, 6, packet.index(b".\r\nM")) == expected
+
+
+def test_witness_records_where_a_message_came_from(record: Path):
+    received = (
+        "Received: from x (localhost [127.0.0.1]) by relay.example.pe (Postfix) with ESMTP id 4jX6T35b4mz1YVMZ; x"
+    )
+    with SinkProcess(record=record, is_witness=True) as sink:
+        with smtplib.SMTP("127.0.0.1", sink.port, source_address=("127.0.1.7", 0), timeout=10) as client:
+            client.ehlo("mx7.example.pe")
+            client.sendmail("a@example.pe", "rosa@example.pe", f"{received}\r\nMessage-ID: <1@x>\r\n\r\nhola")
+            client.sendmail("a@example.pe", "inti@example.pe", f"Message-ID: <2@x>\r\n\r\n{received}")
+        sink.summary()
+        assert list(sink.witnessed()) == [
+            ("rosa@example.pe", "<1@x>", "127.0.1.7", "mx7.example.pe", "4jX6T35b4mz1YVMZ"),
+            ("inti@example.pe", "<2@x>", "127.0.1.7", "mx7.example.pe", ""),
+        ]
+        assert list(sink.records()) == [("rosa@example.pe", "<1@x>"), ("inti@example.pe", "<2@x>")]

@@ -11,6 +11,7 @@ from app.flow.relays import RelayEndpoint
 from app.flow.submission import Answer, AnswerKind, OutgoingMessage
 from app.models import OwnReply, RelaySecurity, read_coded
 from tests.scripted_relay import Behaviour, ScriptedRelay
+from workers.smtp.connection import ConnectionLost, SmtpConnection
 from workers.smtp.pool import ConnectionPool
 from workers.smtp.transport import SmtpTransport
 
@@ -294,3 +295,29 @@ def test_nonsense_from_the_relay_ends_the_connection(pool: ConnectionPool) -> No
         answers = submit(relay.port, pool, "x@example.pe", "b@example.pe", connections=1)
         assert answers[1].code == 421
         assert answers[2].code == 250
+
+
+def test_answer_of_a_relay_that_died_since_is_heard_before_its_connection_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        relay, _address = server.accept()
+    connection = SmtpConnection(client, pipelining=True, timeout_seconds=5)
+    taken, following = messages("a@example.pe", "b@example.pe")
+    connection.begin(taken)
+    connection.on_writable()
+    relay.recv(1000)
+    relay.sendall(b"250 ok\r\n250 ok\r\n354 go on\r\n")
+    time.sleep(0.05)
+    connection.on_readable()
+    connection.on_writable()
+    relay.sendall(b"250 2.0.0 Ok: queued as 4dDcHs3Vqlz9tGx\r\n")
+    relay.close()  # With the content unread, so that the kernel resets the connection.
+    time.sleep(0.05)
+    connection.begin(following)
+    with pytest.raises(ConnectionLost) as lost:
+        connection.on_writable()
+    answers, unsent = connection.abandon(lost.value)
+    assert answers == [] and [message.seq for message, _was_current in unsent] == [2]
+    assert [(answer.seq, answer.kind, answer.code) for answer in connection.answers] == [
+        (1, AnswerKind.REPLIED, 250),
+    ]

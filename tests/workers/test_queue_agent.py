@@ -384,7 +384,7 @@ def test_without_a_relay_to_look_at_the_process_says_so_once_and_ends_when_told(
 def test_configured_relay_without_postfix_is_waited_for_and_told(settings, session, relay, tmp_path):
     values = {
         "DATABASE_URL": settings.database_url, "BROKER_URL": settings.broker_url, "SECRET_KEY": settings.secret_key,
-        "RELAY_LOG_RELAY": relay.name, "RELAY_CONFIG_DIR": str(tmp_path / "none"),
+        "RELAY_LOG_RELAY": relay.name, "RELAY_POSTFIX_DIR": str(tmp_path / "none"),
     }  # fmt: skip
     process = started(
         tmp_path, {"PATH": "/usr/bin:/bin", "CHASKI_VAR": str(tmp_path), **values}, "--if-configured", "--every", "0.05"

@@ -96,6 +96,69 @@ def test_several_rotations_while_nobody_read_are_gone_through_in_order(log):
     assert drain(reader) == ["three", "four", "five", "six", "seven"]
 
 
+def turn_over(log: Path) -> None:
+    """As logrotate does: every file gets the next number."""
+    numbers = sorted((int(path.suffix[1:]) for path in log.parent.glob(f"{log.name}.*")), reverse=True)
+    for number in numbers:
+        log.with_name(f"{log.name}.{number}").rename(log.with_name(f"{log.name}.{number + 1}"))
+    log.rename(log.with_name(f"{log.name}.1"))
+
+
+def test_log_that_is_turned_over_again_and_again_under_a_slow_reader_is_read_whole(log):
+    write(log, "one")
+    reader = LogTail(log, None)
+    assert drain(reader) == ["one"]
+    for line in ("two", "three", "four"):
+        turn_over(log)
+        write(log, line)
+    assert drain(reader) == ["two", "three", "four"]
+
+
+def test_log_that_is_turned_over_while_the_renamed_one_is_still_read_is_read_whole(log, monkeypatch):
+    monkeypatch.setattr(tail, "LINGER_SECONDS", 5.0)
+    seconds = [0.0]
+    write(log, "one")
+    reader = LogTail(log, None, clock=lambda: seconds[0])
+    heard = drain(reader)
+    for line in ("two", "three", "four"):
+        turn_over(log)
+        write(log, line)
+        heard += drain(reader)
+        seconds[0] += 3.0
+    for _ in range(6):
+        heard += drain(reader)
+        seconds[0] += 3.0
+    assert heard == ["one", "two", "three", "four"]
+
+
+def test_names_that_move_on_while_old_files_are_read_mislead_nobody(log):
+    write(log, "one")
+    place = LogTail(log, None).read().place
+    for line in ("two", "three", "four"):
+        turn_over(log)
+        write(log, line)
+    reader = LogTail(log, place)
+    heard: list[str] = []
+    for turn in range(30):
+        heard += reader.read().lines
+        if turn < 5:
+            turn_over(log)
+            write(log, f"later {turn}")
+    assert heard == ["two", "three", "four", *(f"later {turn}" for turn in range(5))]
+
+
+def test_file_that_was_packed_away_while_it_was_read_is_a_gap(log):
+    write(log, "one")
+    reader = LogTail(log, None)
+    drain(reader)
+    turn_over(log)
+    log.with_name("postfix.log.1").unlink()
+    write(log, "two")
+    portions = [reader.read() for _ in range(3)]
+    assert [line for portion in portions for line in portion.lines] == ["two"]
+    assert [portion.has_gap for portion in portions].count(True) == 1
+
+
 def test_cut_log_is_found_again_in_its_copy(log):
     write(log, "one", "two")
     reader = LogTail(log, None)
@@ -225,6 +288,30 @@ def test_place_and_open_queue_ids_are_kept_together(tmp_path, log):
     memory.close()
     again = Memory(tmp_path / "m.sqlite")
     assert (again.place(), again.open()) == (place, {"B": Open(OTHER, "")})
+
+
+def test_log_may_have_lost_its_last_lines_where_the_machine_was_started_anew(tmp_path, log):
+    heard: list[Bundle] = []
+
+    class Listener(Platform):
+        def hand(self, bundle: Bundle) -> None:
+            heard.append(bundle)
+
+    def turned(boot_id: str) -> list[bool]:
+        heard.clear()
+        memory = Memory(tmp_path / "m.sqlite", boot_id=boot_id)
+        follower = Follower(log, memory, Listener(random.Random(1), 0))
+        for _ in range(12):
+            follower.turn()
+        memory.close()
+        return [bundle.has_gap for bundle in heard]
+
+    write(log, line("anvil[1]: statistics"))
+    assert True in turned("first"), "the first reading"
+    assert True not in turned("first")
+    after_boot = turned("second")
+    assert after_boot[0] and True not in after_boot[1:]
+    assert True not in turned("second")
 
 
 def test_second_follower_with_the_same_state_is_refused(tmp_path):

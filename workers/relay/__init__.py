@@ -4,6 +4,7 @@ adapters      what the platform may ask a relay: the one whose log is followed, 
 follow        the follower, as a process: log file > lines > sightings > platform
 tail          a log file's lines, each once, whatever rotation does to the file
 joining       lines of one queue id, joined into sightings of one delivery
+arrivals      messages that began to arrive and were not heard of since: the queue is asked
 memory        the place in the log and the open queue ids, kept in one transaction
 handover      to whom a bundle goes: the database, or the platform over HTTPS
 platform_api  the platform's API for machines: HTTPS, a key, an end to everything

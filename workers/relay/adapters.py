@@ -1,6 +1,7 @@
 """What the platform may ask a relay about messages that it handed over."""
 
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 from typing import Protocol
 
 from sqlalchemy import select
@@ -45,15 +46,17 @@ class FollowedPostfix:
 
     tells_outcomes = True
 
-    def __init__(self, relay_id: int, *, token_key: bytes) -> None:
+    def __init__(self, relay_id: int, *, token_key: bytes, margin: timedelta) -> None:
         self._relay_id = relay_id
+        self._margin = margin
         self._tokens = TokenReader(token_key)
 
     def has(
         self, session: AnySession, campaign_id: int, message_ids: Collection[str]
     ) -> Mapping[str, str | None] | None:
         seqs = {message_id: self._seq_of(message_id, campaign_id) for message_id in message_ids}
-        known = remembered(session, campaign_id, self._relay_id, [seq for seq in seqs.values() if seq is not None])
+        wanted = [seq for seq in seqs.values() if seq is not None]
+        known = remembered(session, campaign_id, self._relay_id, wanted, margin=self._margin)
         if known is None:
             return None
         told: dict[str, str | None] = {}
@@ -71,4 +74,8 @@ class FollowedPostfix:
 
 def adapter_of(session: AnySession, relay_id: int) -> RelayAdapter:
     is_followed = session.scalar(select(RelayLog.relay_id).where(RelayLog.relay_id == relay_id)) is not None
-    return FollowedPostfix(relay_id, token_key=composing.token_key(current_settings())) if is_followed else PlainSmtp()
+    if not is_followed:
+        return PlainSmtp()
+    settings = current_settings()
+    margin = timedelta(seconds=settings.relay_silence_seconds)
+    return FollowedPostfix(relay_id, token_key=composing.token_key(settings), margin=margin)

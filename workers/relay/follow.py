@@ -22,10 +22,12 @@ from app.connections import one_connection
 from app.logs import get_logger
 from app.mail.postfix_log import Interrupted, LogEvent, is_lost, is_postfix_line, parse_line
 from app.mail.relay_report import MAX_DETAIL, MAX_SIGHTINGS, Bundle, Reading, ReadingProblem, Seen
+from workers.relay.arrivals import FIRST_LOOK_SECONDS, Arrivals, queue_of_log
 from workers.relay.handover import Handover, IntoDatabase, NotTaken, OverHttps
 from workers.relay.joining import Joiner
 from workers.relay.memory import Memory
 from workers.relay.platform_api import checked_address
+from workers.relay.queue import PostfixQueue
 from workers.relay.tail import LogTail
 
 log = get_logger(__name__)
@@ -45,12 +47,15 @@ class Stopped(Exception):
 
 
 class Follower:
-    def __init__(self, path: Path, memory: Memory, handover: Handover) -> None:
+    def __init__(self, path: Path, memory: Memory, handover: Handover, arrivals: Arrivals | None = None) -> None:
         self._tail = LogTail(path, memory.place())
         self._memory = memory
         self._handover = handover
         self._joiner = Joiner.knowing(memory.open())
+        self._arrivals = arrivals or Arrivals(None)
+        self._arrivals.note(self._joiner.open)
         self._kept = memory.place()
+        self._has_gap = not memory.knows_this_boot()
         self._stopping = threading.Event()
         self._ended_at: datetime | None = None
         """When the log's end was last seen, by the platform's clock."""
@@ -76,17 +81,31 @@ class Follower:
         now = datetime.now().astimezone()
         events = [event for line in portion.lines if (event := self._understood(line, now))]
         seen = self._joiner.join(events)
-        has_gap = portion.has_gap or any(isinstance(event, Interrupted) for event in events)
+        interruptions = [event for event in events if isinstance(event, Interrupted)]
+        known = self._known_after(interruptions)
+        has_gap = self._has_gap or portion.has_gap or known is None
+        seen += known or []
+        seen += self._arrivals.examine(self._joiner.open, asked_at, at_end=portion.at_end)
         # That nothing more stood there proves something only once the relay is seen to go on writing into this log.
         read_until = self._ended_at if any(map(is_postfix_line, portion.lines)) else None
         self._hand(seen, read_until, has_gap=has_gap)
         changes = self._joiner.settle()
-        if changes or portion.place != self._kept:
+        self._arrivals.note(changes)
+        if changes or portion.place != self._kept or self._has_gap:
             self._memory.keep(portion.place, changes)
-            self._kept = portion.place
+            self._kept, self._has_gap = portion.place, False
         if portion.at_end:
             self._ended_at = asked_at
         return bool(portion.lines) and not portion.at_end
+
+    def _known_after(self, interruptions: list[Interrupted]) -> list[Seen] | None:
+        """What lines that may be missing would have said, by asking the queue; None where that can't be told. A Postfix that
+        was stopped is asked once it goes on."""
+        if not interruptions:
+            return []
+        if self._arrivals.queue is not None and not any(one.goes_on for one in interruptions):
+            return []
+        return self._arrivals.after_start()
 
     def _hand(self, seen: list[Seen], read_until: datetime | None, *, has_gap: bool) -> None:
         self._quiet_turns += 1
@@ -146,6 +165,9 @@ def arguments() -> argparse.Namespace:
         "--relay", help="the relay's name, or its number where --platform is given; else RELAY_LOG_RELAY"
     )
     parser.add_argument("--state", type=Path, help="file for the place in the log; else below VAR_DIR")
+    parser.add_argument(
+        "--config-dir", type=Path, help="of that Postfix; else the setting RELAY_POSTFIX_DIR, or /etc/postfix"
+    )
     parser.add_argument("--platform", help="https://… of the platform, where this is not its host")
     parser.add_argument("--key-file", type=Path, help="file with the key of `flask relay key`")
     parser.add_argument("--ca-file", type=Path, help="authority of the platform's certificate, where it is your own")
@@ -173,7 +195,10 @@ def _remote(told: argparse.Namespace) -> Follower:
     except ValueError as error:
         raise SystemExit(str(error)) from error
     key = told.key_file.read_text().strip()
-    return Follower(told.log, Memory(told.state), OverHttps(platform, int(told.relay), key, told.ca_file))
+    handover = OverHttps(platform, int(told.relay), key, told.ca_file)
+    return Follower(
+        told.log, Memory(told.state), handover, _arrivals(told.log, told.config_dir or Path("/etc/postfix"))
+    )
 
 
 def _local(told: argparse.Namespace, settings: Settings) -> Follower | None:
@@ -185,7 +210,14 @@ def _local(told: argparse.Namespace, settings: Settings) -> Follower | None:
         raise SystemExit("No log to follow: give --log and --relay, or set RELAY_LOG_FILE and RELAY_LOG_RELAY.")
     relay_id = _relay_id(settings, relay)
     memory = Memory(told.state or Path(settings.var_dir) / f"relay-log-{relay_id}.sqlite")
-    return Follower(Path(path), memory, IntoDatabase(settings, relay_id))
+    arrivals = _arrivals(
+        Path(path), told.config_dir or Path(settings.relay_postfix_dir), float(settings.relay_silence_seconds)
+    )
+    return Follower(Path(path), memory, IntoDatabase(settings, relay_id), arrivals)
+
+
+def _arrivals(path: Path, config_dir: Path, first_look_seconds: float = FIRST_LOOK_SECONDS) -> Arrivals:
+    return Arrivals(queue_of_log(PostfixQueue(config_dir), path), first_look_seconds)
 
 
 def _relay_id(settings: Settings, name: str) -> int:

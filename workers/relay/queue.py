@@ -59,6 +59,11 @@ class PostfixQueue:
             raise QueueUnavailable(f"postqueue ended with status {status}")
         return found
 
+    def log_file(self) -> Path | None:
+        """Where this Postfix writes its log; None where that is syslog's."""
+        told = self._say("postconf", "-h", "maillog_file").strip()
+        return Path(told) if told else None
+
     def hold(self, queue_ids: Collection[str]) -> set[str]:
         """Returns those that are on hold now and were not; so do the following."""
         return self._change("-h", queue_ids, "incoming", "deferred")
@@ -88,6 +93,13 @@ class PostfixQueue:
         return set(_DONE.findall(words)) & set(queue_ids)
 
     def _run(self, program: str, *arguments: str, said: str = "") -> str:
+        """What it said on standard error, as postsuper does."""
+        return self._ran(program, *arguments, said=said).stderr
+
+    def _say(self, program: str, *arguments: str) -> str:
+        return self._ran(program, *arguments).stdout
+
+    def _ran(self, program: str, *arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
         command = [_program(program), *self._instance, *arguments]
         try:
             ran = subprocess.run(
@@ -105,7 +117,7 @@ class PostfixQueue:
             words = ran.stderr[-MAX_WORDS:].strip()
             trouble = QueueTrouble.REFUSED if _REFUSED.search(words) else QueueTrouble.FAILED
             raise QueueUnavailable(f"{program}: {words}", trouble)
-        return ran.stderr
+        return ran
 
 
 def _program(name: str) -> str:

@@ -215,7 +215,7 @@ def _local(told: argparse.Namespace, settings: Settings) -> QueueAgent | None:
     relay_id = relay_named(settings, relay)
     if relay_id is None:
         raise SystemExit(f"There is no relay named {relay!r}.")
-    config_dir = told.config_dir or (Path(settings.relay_config_dir) if settings.relay_config_dir else None)
+    config_dir = told.config_dir or Path(settings.relay_postfix_dir)
     log.info("queue_agent_started", relay_id=relay_id)
     return QueueAgent(PostfixQueue(config_dir), LocalPlatform(settings, relay_id), every_seconds=told.every)
 

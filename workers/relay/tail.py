@@ -2,14 +2,15 @@
 
 A place is known by the file's inode, the offset, and a fingerprint of the file's first line: an inode may be given to another
 file, and a file that was cut to nothing keeps its inode. Rotation by rename and by copy (copytruncate) both leave a file with
-the same first line beside the log; from there reading goes on, file by file, up to the live one. Only where no such file is
-found (it was deleted or compressed meanwhile) lines may be missing, and ``Portion.has_gap`` says so.
+the same first line beside the log; from there reading goes on, file by file, up to the live one. Which file comes next is asked
+anew at the end of each: names move on with every rotation, and the log may be turned over again while one file is being read.
+Only where a file is not found (it was deleted or compressed meanwhile) lines may be missing, and ``Portion.has_gap`` says so.
 """
 
 import hashlib
 import os
+import stat
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -48,6 +49,16 @@ class Left(Enum):
     NOTHING = auto()
 
 
+@dataclass(frozen=True)
+class Rotated:
+    """A file beside the live log."""
+
+    path: Path
+    inode: int
+    written_ns: int
+    """When it was last written to."""
+
+
 class _File:
     """One open file of the log."""
 
@@ -74,6 +85,9 @@ class _File:
     def size(self) -> int:
         return os.fstat(self._fd).st_size
 
+    def written_ns(self) -> int:
+        return os.fstat(self._fd).st_mtime_ns
+
     def read(self) -> bytes:
         return os.pread(self._fd, CHUNK_BYTES, self.offset)
 
@@ -96,8 +110,8 @@ class LogTail:
         self._clock = clock
         self._start = place
         self._current: _File | None = None
-        self._next: deque[Path] = deque()
-        """Rotated files that come before the live one, the oldest first."""
+        self._was_live = False
+        """Whether the current file was the live one while it was read: then somebody may still write to it."""
         self._skips_line = False
         self._renamed_at: float | None = None
         self.trouble: OSError | None = None
@@ -105,12 +119,14 @@ class LogTail:
 
     def behind_bytes(self) -> int:
         """Written and not read yet."""
-        sizes = [_size(path) for path in self._next]
-        if self._current is None:
-            return sum(sizes)
-        if not self._next and not self._is_live(self._current):
-            sizes.append(_size(self._path))
-        return sum(sizes) + max(0, self._current.size() - self._current.offset)
+        file = self._current
+        if file is None:
+            return 0
+        left = max(0, file.size() - file.offset)
+        if self._is_live(file):
+            return left
+        later = [one.path for one in self._rotated() if one.inode != file.inode and one.written_ns > file.written_ns()]
+        return left + sum(map(_size, [*later, self._path]))
 
     def read(self) -> Portion:
         """What comes next, at most ``CHUNK_BYTES`` of it; only whole lines."""
@@ -125,10 +141,12 @@ class LogTail:
         if left is Left.MORE:
             return Portion(lines, self._current.place(), at_end=False, has_gap=has_gap)
         is_live = self._is_live(self._current)
+        if is_live:
+            self._was_live = True
         if lines:
             self._renamed_at = None
         elif not is_live:
-            self._go_on()
+            has_gap |= self._go_on(self._current)
         at_end = is_live and left is Left.NOTHING
         return Portion(lines, self._current.place(), at_end=at_end, has_gap=has_gap)
 
@@ -178,51 +196,76 @@ class LogTail:
         """Go on where ``place`` is now. Returns whether lines may be missing."""
         self.close()
         self._renamed_at = None
-        self._next.clear()
         if _holds(self._path, place):  # First, since someone may have made a copy of it.
             self._begin(self._path, place.offset)
             return False
-        files = self._rotated()
-        for index, path in enumerate(files):
-            if _holds(path, place):
-                self._next = deque([*files[index + 1 :], self._path])
-                self._begin(path, place.offset)
+        for one in self._rotated():
+            if _holds(one.path, place):
+                self._begin(one.path, place.offset)
                 return False
         self._begin(self._path)
         return True
 
-    def _rotated(self) -> list[Path]:
+    def _rotated(self) -> list[Rotated]:
         """Rotated files that can be read, the oldest first."""
         beside = [*self._path.parent.glob(f"{self._path.name}.*"), *self._path.parent.glob(f"{self._path.name}-*")]
-        found = [path for path in beside if path.is_file() and path.suffix not in PACKED]
-        return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+        found = [one for path in beside if path.suffix not in PACKED and (one := _rotated(path))]
+        return sorted(found, key=lambda one: one.written_ns)
 
     def _begin(self, path: Path, offset: int = 0) -> None:
+        self._was_live = False
         try:
             self._current, self.trouble = _File(path, offset), None
         except OSError as error:
             self._current, self.trouble = None, error
 
-    def _go_on(self) -> None:
-        """A rotated file was read to its end: the next one, or the live log once nobody writes to this one any more."""
-        if self._next:
-            self._change_to(self._next.popleft())
-            return
-        if not self._path.exists():
-            return
+    def _go_on(self, file: _File) -> bool:
+        """A rotated file was read to its end: the next one, or the live log once nobody writes to this one any more. Returns
+        whether lines may be missing."""
+        path, _is_known = self._successor(file)
+        if path == self._path and not path.exists():
+            return False
+        if (path == self._path or self._was_live) and not self._has_lingered():
+            return False
+        try:
+            following = _File(path)
+        except FileNotFoundError:
+            return False
+        again, is_known = self._successor(file)
+        if again != path or following.inode != _inode(path):  # Turned over once more at this very moment.
+            following.close()
+            return False
+        file.close()
+        self._current, self._renamed_at, self._skips_line, self._was_live = following, None, False, False
+        return not is_known
+
+    def _has_lingered(self) -> bool:
         now = self._clock()
         if self._renamed_at is None:
             self._renamed_at = now
-        if now - self._renamed_at >= LINGER_SECONDS:
-            self._change_to(self._path)
+        return now - self._renamed_at >= LINGER_SECONDS
 
-    def _change_to(self, path: Path) -> None:
-        old, self._renamed_at, self._skips_line = self._current, None, False
-        self._begin(path)
-        if self._current is None:
-            self._current = old
-        elif old is not None:
-            old.close()
+    def _successor(self, file: _File) -> tuple[Path, bool]:
+        """What was begun after this file, and whether that is sure: where it is gone itself, others may be gone with it."""
+        files = self._rotated()
+        places = [index for index, one in enumerate(files) if one.inode == file.inode]
+        later = files[places[0] + 1 :] if places else [one for one in files if one.written_ns > file.written_ns()]
+        return (later[0].path if later else self._path), bool(places)
+
+
+def _rotated(path: Path) -> Rotated | None:
+    try:
+        known = path.stat()
+    except FileNotFoundError:
+        return None
+    return Rotated(path, known.st_ino, known.st_mtime_ns) if stat.S_ISREG(known.st_mode) else None
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _size(path: Path) -> int:

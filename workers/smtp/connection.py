@@ -146,6 +146,7 @@ class SmtpConnection:
             except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
                 return
             except OSError as error:
+                self._hear_last_words()
                 raise ConnectionLost(coded(OwnReply.CONNECTION_BROKE, error)) from error
             self._written += sent
             self._unsent = self._unsent[sent:]
@@ -167,6 +168,11 @@ class SmtpConnection:
                 break
         if closed:
             raise ConnectionLost(coded(OwnReply.RELAY_CLOSED))
+
+    def _hear_last_words(self) -> None:
+        """A relay that is gone may have answered before: what it said lies in our kernel, and makes an unknown a known."""
+        with suppress(ConnectionLost):
+            self.on_readable()
 
     def check_silence(self, now: float) -> None:
         """Raises where an answer has been owed for longer than the time-out."""

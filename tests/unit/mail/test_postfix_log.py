@@ -76,7 +76,10 @@ def test_ipv6_host_and_a_reused_connection_are_read():
             "postfix/qmgr[1]: A1B2C3D4E5: from=<b-x@example.pe>, status=force-expired, returned to sender",
             Expired(AT, "A1B2C3D4E5"),
         ),
-        ("postfix/master[1]: reload -- version 3.7.11, configuration /etc/postfix", Interrupted(AT)),
+        ("postfix/master[1]: reload -- version 3.7.11, configuration /etc/postfix", Interrupted(AT, goes_on=True)),
+        ("postfix/master[1]: daemon started -- version 3.7.11", Interrupted(AT, goes_on=True)),
+        ("postfix/master[1]: terminating on signal 15", Interrupted(AT, goes_on=False)),
+        ("postfix/postfix-script[1]: stopping the Postfix mail system", Interrupted(AT, goes_on=False)),
     ],
 )
 def test_other_lines_that_matter_are_read(said, event):

@@ -1,16 +1,11 @@
-"""``script/chaos``: a campaign to the practice relay while workers and the dispatcher are killed (SIGKILL) at random
-moments, Redis is flushed twice and PostgreSQL restarted once. Counted at the relay by Message-ID and recipient.
+"""A campaign to the practice relay while workers and the dispatcher are killed (SIGKILL) at random moments, Redis is flushed
+twice and PostgreSQL restarted once. Counted at the relay by Message-ID and recipient."""
 
-Ends with one line of JSON and exit code 1 where anyone was lost, got it twice, or is unknown.
-"""
-
-import argparse
-import json
 import random
-import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.extensions import db
 from app.flow import composing
-from app.models import Campaign
+from app.models import Campaign, Panel
 from ops.bench import stage as stages
 from ops.bench.ledgers import against_the_relay
 from ops.supervise import BackOff, Supervisor
@@ -41,13 +36,22 @@ ENVIRONMENT = {
 VICTIMS = ("sender", "sender", "sender", "worker", "dispatcher")
 """What a kill may hit, as often as its weight; within a process group any member may be it."""
 
+WRONG = ("lost", "duplicated", "foreign", "unknown", "not_accepted")
+"""Of these none may be."""
+
 LIMIT_SECONDS = 1800
 PATIENCE_SECONDS = 20.0
 """How long the next deed waits for its share of the campaign to go out: what was killed comes back meanwhile."""
 
 
+Deed = Callable[[Supervisor], None]
+
+
 class Chaos:
     """One run. ``seed`` decides moments and victims, as far as the machine's timing lets it."""
+
+    names = ("practice", "dispatcher", "sender", "worker")
+    environment = ENVIRONMENT
 
     def __init__(self, stage: stages.Stage, recipients: int, kills: int, seed: int, log: Path) -> None:
         self.stage = stage
@@ -59,18 +63,16 @@ class Chaos:
         self.redis = Redis.from_url(stage.app.extensions["settings"].redis_url)
 
     def run(self) -> dict[str, Any]:
-        panel = stages.make_panel(self.stage.app)
+        panel = self.make_panel()
         campaign = stages.make_campaign(panel, stages.make_contacts(panel, self.recipients))
-        # Slow enough that the campaign is in mid-flight for the whole run of kills.
-        campaign.rate_per_hour = max(3600, int(self.recipients / (self.kills * 1.5) * 3600))
+        campaign.rate_per_hour = self.rate_per_hour()
         stages.schedule(self.stage.app, campaign)
         campaign_id = campaign.id
         started = time.monotonic()
-        names = ["practice", "dispatcher", "sender", "worker"]
         quick = BackOff(first_seconds=0.2, longest_seconds=1.0)
         with self.log.open("wb") as output:
             supervisor = self.stage.installation.start_processes(
-                names, output=output, environment=ENVIRONMENT, back_off=quick
+                list(self.names), output=output, environment=self.environment, back_off=quick
             )
             try:
                 self.wreck(supervisor, campaign_id, started)
@@ -80,25 +82,37 @@ class Chaos:
                 supervisor.stop()
         return {**self.verdict(campaign_id), **self.done, "seconds": round(time.monotonic() - started, 1)}
 
+    def make_panel(self) -> Panel:
+        return stages.make_panel(self.stage.app)
+
+    def rate_per_hour(self) -> int:
+        """Slow enough that the campaign is in mid-flight for the whole run of kills."""
+        return max(3600, int(self.recipients / (self.kills * 1.5) * 3600))
+
     # Breaking things.
 
-    def wreck(self, supervisor: Supervisor, campaign_id: int, started: float) -> None:
-        """All kills, with the flushes and the restart in between, spread over the whole campaign."""
-        self.wait_for_mail(campaign_id, started, 1)
-        deeds = ["kill"] * self.kills + ["flush"] * 2 + ["restart"]
+    def deeds(self) -> list[Deed]:
+        """All kills, the flushes and the restart, in any order."""
+        deeds: list[Deed] = [*[self.kill] * self.kills, self.flush, self.flush, self.restart]
         self.random.shuffle(deeds)
+        return deeds
+
+    def wreck(self, supervisor: Supervisor, campaign_id: int, started: float) -> None:
+        """All deeds, spread over the whole campaign."""
+        self.wait_for_mail(campaign_id, started, 1)
+        deeds = self.deeds()
         for number, deed in enumerate(deeds, start=1):
             time.sleep(self.random.uniform(0.1, 1.0))
             self.wait_for_mail(campaign_id, started, self.recipients * number // (len(deeds) + 2), PATIENCE_SECONDS)
-            {"kill": self.kill, "flush": self.flush, "restart": self.restart}[deed](supervisor)
+            deed(supervisor)
 
     def kill(self, supervisor: Supervisor) -> None:
-        while True:
-            pids = supervisor.pids(self.random.choice(VICTIMS))
-            if pids:
-                break
+        self.kill_one_of(supervisor, self.random.choice(VICTIMS))
+
+    def kill_one_of(self, supervisor: Supervisor, name: str) -> None:
+        """Any process of this line of the Procfile; one that was just killed is waited for."""
+        while not (pids := supervisor.pids(name)):
             time.sleep(0.1)
-        name = next(n for n in supervisor.names if set(supervisor.pids(n)) & set(pids))
         supervisor.kill(name, pid=self.random.choice(pids))
         self.done["kills"] += 1
         self.done[f"killed_{name}"] += 1
@@ -140,7 +154,8 @@ class Chaos:
             time.sleep(0.1)
 
     def accepted(self, campaign_id: int) -> int:
-        return int(self.ask("SELECT coalesce(sum(accepted), 0) FROM batch WHERE campaign_id = :id", campaign_id)[0])
+        taken = "SELECT coalesce(sum(accepted + delivered + bounced), 0) FROM batch WHERE campaign_id = :id"
+        return int(self.ask(taken, campaign_id)[0])
 
     def lift_limit(self, campaign_id: int) -> None:
         campaign = db.session.get_one(Campaign, campaign_id, populate_existing=True)
@@ -164,27 +179,15 @@ class Chaos:
 
     # Counting.
 
-    def verdict(self, campaign_id: int) -> dict[str, int]:
+    def verdict(self, campaign_id: int) -> dict[str, Any]:
         """What the relay holds against who was planned."""
         return against_the_relay(db.session, composing.token_key(self.stage.app.extensions["settings"]), campaign_id)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="script/chaos", description=__doc__)
-    parser.add_argument("--recipients", type=int, default=20_000)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    options = parser.parse_args()
+def run(recipients: int, kills: int, seed: int) -> dict[str, Any]:
+    """What was found in the end, and what was done."""
     with (
         tempfile.TemporaryDirectory(prefix="chaski-chaos-") as directory,
         stages.stage(environment=ENVIRONMENT) as stage,
     ):
-        chaos = Chaos(stage, options.recipients, options.kills, options.seed, Path(directory) / "log")
-        result = {**chaos.run(), "seed": options.seed}
-    print(json.dumps(result))
-    wrong = ("lost", "duplicated", "foreign", "unknown", "not_accepted")
-    return 1 if any(result[name] for name in wrong) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        return Chaos(stage, recipients, kills, seed, Path(directory) / "log").run()
