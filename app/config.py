@@ -82,9 +82,10 @@ class Settings:
     """Log of a Postfix on this host that is followed for what became of the mail; empty: none is. A relay on a host of its own
     has a follower there (``flask relay key``)."""
     relay_log_relay: str = ""
-    """Name of the relay whose log that is."""
+    """Name of the relay whose log that is; the queue agent looks into its queue, too."""
     relay_postfix_dir: str = "/etc/postfix"
-    """That Postfix' configuration. Its queue is asked about messages that began to arrive and never appeared in it."""
+    """That Postfix' configuration. Its queue is listed, and asked about messages that began to arrive and never appeared in
+    it."""
     relay_silence_seconds: int = 300
     """After so long nothing of a sender that gave up can still arrive at a relay: more than twice its ``smtpd_timeout``."""
     tracking_token_days: int = 730

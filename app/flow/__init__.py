@@ -21,6 +21,7 @@
     outcomes     how an answer of the relay becomes a delivery's status; counts
     reconciling  deliveries whose answer a crash hid are settled with the relay, by Message-ID
     relay_outcomes  what a relay's log says became of deliveries; relay_memory: what it proves; relay_keys: who may tell
+    relay_health who reads a relay's log and queue, how that goes, and who is missed
     proofs       test sends, through the same render, sign and submit
     hits         an open or a click on its way: hit_stream (Redis), hit_spool (a file, while Redis is away)
     events       hits become events and engagement, in bulk, each once

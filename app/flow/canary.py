@@ -21,7 +21,7 @@ log = get_logger(__name__)
 
 SMALLEST_SAMPLE = 50
 """Fewer say nothing while it goes on; at its end whatever was tried has to do."""
-FEWEST = {"bounced": 5, "deferred": 5, "complained": 3}
+FEWEST = {"bounced": 5, "failed": 5, "deferred": 5, "complained": 3}
 """So many at least hold the rest, whatever their share: three of twenty may be chance."""
 
 
@@ -33,6 +33,11 @@ class Limits:
     deferred: float
     complained: float
 
+    @property
+    def failed(self) -> float:
+        """What could not be made, or was refused because of us, speaks against the rest as much as bounces do."""
+        return self.bounced
+
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
@@ -41,6 +46,7 @@ class Figures:
     tried: int = 0
     accepted: int = 0
     bounced: int = 0
+    failed: int = 0
     deferred: int = 0
     complained: int = 0
     """Recipients, each once."""
@@ -129,7 +135,8 @@ STANDING = """
     CROSS JOIN LATERAL (
         SELECT coalesce(sum(b.accepted + b.delivered + b.bounced + b.failed + b.deferred), 0) AS tried,
                coalesce(sum(b.accepted + b.delivered), 0) AS accepted,
-               coalesce(sum(b.bounced), 0) AS bounced, coalesce(sum(b.deferred), 0) AS deferred,
+               coalesce(sum(b.bounced), 0) AS bounced, coalesce(sum(b.failed), 0) AS failed,
+               coalesce(sum(b.deferred), 0) AS deferred,
                coalesce(sum(b.planned + b.sending), 0) AS to_try
         FROM batch b WHERE b.campaign_id = c.id AND b.is_canary
     ) part
@@ -143,7 +150,7 @@ STANDING = """
 
 
 def _standing(row: Row[*tuple[Any, ...]]) -> Standing:
-    counted = ("tried", "accepted", "bounced", "deferred", "complained", "to_try")
+    counted = ("tried", "accepted", "bounced", "failed", "deferred", "complained", "to_try")
     return Standing(
         campaign_id=row.id,
         stage=CanaryStage(row.canary_stage),

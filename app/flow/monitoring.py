@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Select, and_, case, exists, func, select, text
 
-from app.flow import reconciling, reports
+from app.flow import reconciling, relay_health, reports
 from app.flow.seeding import SAMPLE_HTML, SAMPLE_SUBJECT
 from app.flow.sessions import AnySession
 from app.models import (
@@ -126,14 +126,15 @@ class AlarmKind(StrEnum):
     PAUSED_BY_ITSELF = "paused_by_itself"
     OVERDUE = "overdue"
     UNCONFIRMED = "unconfirmed"  # Answers were lost, and no relay can be asked for them.
+    RELAY_LOG_SILENT = "relay_log_silent"  # The relay takes mail, and nobody tells any more what becomes of it.
     MANY_BOUNCES = "many_bounces"
     IMPORT_FAILED = "import_failed"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alarm:
-    """Something that waits for a person. ``subject_id`` is a campaign's or an import's; ``detail`` a code, a share or a
-    number."""
+    """Something that waits for a person. ``subject_id`` is a campaign's, an import's or a relay's; ``detail`` a code, a
+    share, a number or seconds."""
 
     panel_id: int
     kind: AlarmKind
@@ -149,6 +150,7 @@ def alarms(session: AnySession, panel_ids: Iterable[int], now: datetime | None =
         *_paused_by_itself(session, ids),
         *_overdue(session, ids, now),
         *_unconfirmed(session, ids),
+        *_silent_relays(session, ids, now),
         *_many_bounces(session, ids),
         *_failed_imports(session, ids, now),
     ]
@@ -182,6 +184,19 @@ def _unconfirmed(session: AnySession, panel_ids: list[int]) -> list[Alarm]:
     rows = list(session.scalars(select(Campaign).where(Campaign.panel_id.in_(panel_ids), open_ones)))
     found = reconciling.waiting_for_a_person(session, [row.id for row in rows]) if rows else {}
     return [_alarm(row, AlarmKind.UNCONFIRMED, str(found[row.id])) for row in rows if row.id in found]
+
+
+def _silent_relays(session: AnySession, panel_ids: list[int], now: datetime) -> list[Alarm]:
+    return [
+        Alarm(
+            panel_id=one.panel_id,
+            kind=AlarmKind.RELAY_LOG_SILENT,
+            subject_id=one.relay_id,
+            name=one.relay_name,
+            detail=str(int(one.silent_for.total_seconds())),
+        )
+        for one in relay_health.missed(session, panel_ids, now)
+    ]
 
 
 def _many_bounces(session: AnySession, panel_ids: list[int]) -> list[Alarm]:

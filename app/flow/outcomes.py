@@ -15,9 +15,11 @@ from app.flow.sessions import AnySession
 from app.flow.submission import Answer, AnswerKind
 from app.logs import get_logger
 from app.mail.backoff import rule_for
+from app.mail.blame import is_about_us
+from app.mail.mailbox_providers import OTHER as OTHER_PROVIDER
 from app.mail.replies import RelayTrouble, Stage, Verdict, classify_reply
 from app.mail.retry import gives_up, next_attempt_after
-from app.models import CAMPAIGN_TRANSITIONS, CampaignStatus, DeliveryStatus, PauseReason, coded, sources_of
+from app.models import CAMPAIGN_TRANSITIONS, CampaignStatus, DeliveryStatus, OwnReply, PauseReason, coded, sources_of
 
 if TYPE_CHECKING:
     from app.flow.batches import ClaimedBatch
@@ -81,7 +83,7 @@ def record(
     now = now or datetime.now(UTC)
     batches.lock(session, [batch.id])
     marked = {delivery.seq: delivery for delivery in chunk}
-    rows = [judge(answer, marked[answer.seq], settings, now) for answer in answers]
+    rows = [judge(answer, marked[answer.seq], settings, now, provider=batch.provider) for answer in answers]
     _update_deliveries(session, batch, rows)
     _insert_attempts(session, batch, rows, marked, now)
     count_use(session, batch.provider, day=now.date(), uses=_uses(rows, answers, marked))
@@ -118,7 +120,9 @@ def _tell_breaker(
         breaker.heard(session, relay_id=relay_id, provider=batch.provider, replies=replies, now=now)
 
 
-def judge(answer: Answer, delivery: Marked, settings: Settings, now: datetime) -> _Row:
+def judge(
+    answer: Answer, delivery: Marked, settings: Settings, now: datetime, *, provider: str = OTHER_PROVIDER
+) -> _Row:
     """The delivery's new state. Pure."""
     reply = answer.text[:MAX_REPLY_CHARACTERS] or None
     if answer.kind is AnswerKind.LOST:
@@ -130,8 +134,10 @@ def judge(answer: Answer, delivery: Marked, settings: Settings, now: datetime) -
     if answer.code == ACCEPTED and answer.stage is Stage.BODY:
         return _Row(answer.seq, DeliveryStatus.ACCEPTED, answer.code, reply, None, answer.stage)
     outcome = classify_reply(answer.code, answer.text, stage=answer.stage)
-    # What judges the relay or our account there is no verdict on the recipient: nothing is burned by it.
-    status = DeliveryStatus.DEFERRED if isinstance(outcome, RelayTrouble) else STATUS_OF[outcome.verdict]
+    # What judges the relay, our account there or our IP is no verdict on the recipient: nothing is burned by it.
+    is_blocked = outcome.verdict is Verdict.BOUNCED and is_about_us(provider, answer.code, answer.text)
+    is_ours = is_blocked or isinstance(outcome, RelayTrouble)
+    status = DeliveryStatus.DEFERRED if is_ours else STATUS_OF[outcome.verdict]
     if status is not DeliveryStatus.DEFERRED:
         return _Row(answer.seq, status, answer.code, reply, None, answer.stage)
     wait = next_attempt_after(
@@ -144,6 +150,8 @@ def judge(answer: Answer, delivery: Marked, settings: Settings, now: datetime) -
     too_old = gives_up(delivery.first_attempt_at, now + wait, max_age=max_age)
     # A campaign that lay paused for days must not burn people at the first greylisting afterwards.
     if too_old and delivery.attempts >= MIN_ATTEMPTS:
+        if is_blocked:
+            reply = coded(OwnReply.REFUSED_FOR_US, f"{answer.code} {answer.text}")[:MAX_REPLY_CHARACTERS]
         return _Row(answer.seq, DeliveryStatus.FAILED, answer.code, reply, None, answer.stage)
     return _Row(answer.seq, status, answer.code, reply, now + wait, answer.stage)
 

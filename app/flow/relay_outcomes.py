@@ -6,9 +6,9 @@ one too, applies what waits. So neither a crash in between nor the order of the 
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
@@ -16,8 +16,11 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.flow import batches, bell, breaker
 from app.flow.breaker import Heard
+from app.flow.egress.using import count_told_use
 from app.flow.sessions import AnySession
 from app.logs import get_logger
+from app.mail.blame import is_about_us
+from app.mail.mailbox_providers import OTHER as OTHER_PROVIDER
 from app.mail.relay_report import ARRIVAL_SIGHTINGS, FINAL_SIGHTINGS, Bundle, Seen, Sighting
 from app.mail.tokens import DeliveryRef, TokenPurpose, TokenReader
 from app.models import OwnReply, RelayOutcome
@@ -38,14 +41,20 @@ class Stored:
     applied: int
 
 
-class Refusal(NamedTuple):
-    """A reply with which a provider turned a message away, for now or for good."""
+Row = tuple[DeliveryRef, Seen, Any, str]
+"""With the month that the delivery was frozen on, and its status."""
+
+
+class News(NamedTuple):
+    """A sighting that was not known before."""
 
     campaign_id: int
     seq: int
     egress_ip_id: int | None
     reply: str
     at: datetime
+    status: str
+    frozen_on: date
 
 
 def store(session: AnySession, relay_id: int, bundle: Bundle, *, token_key: bytes, malformed: int = 0) -> Stored:
@@ -54,8 +63,10 @@ def store(session: AnySession, relay_id: int, bundle: Bundle, *, token_key: byte
     proofs = TokenReader(token_key, TokenPurpose.PROOF)
     standing = _standing(session, relay_id, [ref for ref, _seen in refs])
     rows = [(ref, seen, *standing[ref]) for ref, seen in refs if ref in standing]
-    refusals = _insert(session, [row for row in rows if _is_worth_keeping(row[1], row[3])])
-    _tell_breaker(session, relay_id, refusals, datetime.now(UTC))
+    kept = [row for row in rows if _is_worth_keeping(row[1], row[3])]
+    news, now = _insert(session, kept, _about_us(session, kept)), datetime.now(UTC)
+    count_told_use(session, relay_id, [one for one in news if one.egress_ip_id is not None], now=now)
+    _tell_breaker(session, relay_id, [one for one in news if one.status in REFUSALS], now)
     stored = {seen.token for _ref, seen, *_standing in rows}
     foreign = sum(1 for one in bundle.seen if one.token not in stored and proofs.read(one.token) is None)
     _note_reading(session, relay_id, bundle, foreign, malformed)
@@ -65,7 +76,7 @@ def store(session: AnySession, relay_id: int, bundle: Bundle, *, token_key: byte
     return Stored(len(rows), foreign, apply_waiting(session))
 
 
-def _tell_breaker(session: AnySession, relay_id: int, refusals: Sequence[Refusal], now: datetime) -> None:
+def _tell_breaker(session: AnySession, relay_id: int, refusals: Sequence[News], now: datetime) -> None:
     """What was said lately: a log that is read again after hours says nothing about this moment."""
     fresh = [one for one in refusals if now - one.at < STILL_TRUE and REPLY_CODE.search(one.reply)]
     if not fresh:
@@ -74,26 +85,41 @@ def _tell_breaker(session: AnySession, relay_id: int, refusals: Sequence[Refusal
     providers = _providers(session, fresh)
     for one in sorted(fresh, key=lambda one: one.at):
         code = REPLY_CODE.search(one.reply)
-        provider = providers.get((one.campaign_id, one.seq))
+        provider = providers.get(DeliveryRef(one.campaign_id, one.seq))
         if code and provider:
             replies.setdefault(provider, []).append(Heard(one.egress_ip_id, int(code[1]), one.reply[code.end() :]))
     for provider in sorted(replies):
         breaker.heard(session, relay_id=relay_id, provider=provider, replies=replies[provider], now=now)
 
 
-def _providers(session: AnySession, refusals: Sequence[Refusal]) -> dict[tuple[int, int], str]:
-    """By campaign and seq: that of the batch."""
+def _about_us(session: AnySession, rows: Sequence[Row]) -> set[Seen]:
+    """The refusals among them that judge our IP or domain, whoever the recipient is."""
+    refused = [(ref, seen) for ref, seen, *_standing in rows if seen.sighting in REFUSALS]
+    providers = _providers(session, [ref for ref, _seen in refused]) if refused else {}
+    return {
+        seen
+        for ref, seen in refused
+        if (code := REPLY_CODE.search(seen.reply))
+        and is_about_us(providers.get(ref, OTHER_PROVIDER), int(code[1]), seen.reply[code.end() :])
+    }
+
+
+def _providers(session: AnySession, refusals: Sequence[News | DeliveryRef]) -> dict[DeliveryRef, str]:
+    """That of the batch."""
     rows = session.execute(
         text(
             """
             SELECT v.campaign_id, v.seq, b.provider
             FROM (SELECT DISTINCT * FROM unnest(CAST(:campaigns AS int[]), CAST(:seqs AS int[])) AS v(campaign_id, seq)) v
-            JOIN batch b ON b.campaign_id = v.campaign_id AND v.seq BETWEEN b.first_seq AND b.last_seq
+            CROSS JOIN LATERAL (
+                SELECT provider FROM batch WHERE campaign_id = v.campaign_id AND first_seq <= v.seq
+                ORDER BY first_seq DESC LIMIT 1
+            ) b
             """
         ),
         {"campaigns": [one.campaign_id for one in refusals], "seqs": [one.seq for one in refusals]},
     )
-    return {(row.campaign_id, row.seq): row.provider for row in rows}
+    return {DeliveryRef(row.campaign_id, row.seq): row.provider for row in rows}
 
 
 def _verified(seen: Iterable[Seen], token_key: bytes) -> list[tuple[DeliveryRef, Seen]]:
@@ -130,27 +156,30 @@ def _is_worth_keeping(seen: Seen, status: str) -> bool:
     return seen.sighting not in ARRIVAL_SIGHTINGS or status in OPEN_STATUSES
 
 
-def _insert(session: AnySession, rows: Sequence[tuple[DeliveryRef, Seen, Any, str]]) -> list[Refusal]:
-    """Returns the refusals among them that are new: what is told twice is heard once."""
+def _insert(session: AnySession, rows: Sequence[Row], about_us: Container[Seen]) -> list[News]:
+    """Returns those that are new: what is told twice is heard and counted once."""
     if not rows:
         return []
     table = RelayOutcome.__table__
     statement = insert(RelayOutcome).on_conflict_do_nothing().returning(
-        table.c.campaign_id, table.c.seq, table.c.egress_ip_id, table.c.reply, table.c.at, table.c.status
+        table.c.campaign_id, table.c.seq, table.c.egress_ip_id, table.c.reply, table.c.at, table.c.status, table.c.frozen_on
     )  # fmt: skip
     # In the order of the key, so that two who tell the same don't wait for each other crosswise.
-    values = sorted((_values(*row) for row in rows), key=lambda row: tuple(row[name] for name in KEY))
-    return [Refusal(*row[:5]) for row in session.execute(statement, values) if row.status in REFUSALS]
+    values = sorted(
+        (_values(*row, is_about_us=row[1] in about_us) for row in rows),
+        key=lambda row: tuple(row[name] for name in KEY),
+    )
+    return [News(*row) for row in session.execute(statement, values)]
 
 
 REFUSALS = (Sighting.DEFERRED, Sighting.BOUNCED)
 STILL_TRUE = timedelta(minutes=10)
-REPLY_CODE = re.compile(r"(?:^|said: )([245][0-9][0-9])[ -]")
+REPLY_CODE = re.compile(r"(?:^|said: |refused to talk to me: )([245][0-9][0-9])[ -]")
 """Of a reply as Postfix' log tells it; none where the provider could not be reached."""
 KEY = ("frozen_on", "campaign_id", "seq", "at", "queue_id", "status")
 
 
-def _values(ref: DeliveryRef, seen: Seen, frozen_on: Any, _status: str) -> dict[str, Any]:
+def _values(ref: DeliveryRef, seen: Seen, frozen_on: Any, _status: str, *, is_about_us: bool) -> dict[str, Any]:
     return {
         "frozen_on": frozen_on,
         "campaign_id": ref.campaign_id,
@@ -164,6 +193,7 @@ def _values(ref: DeliveryRef, seen: Seen, frozen_on: Any, _status: str) -> dict[
         "egress_ip_id": seen.egress_ip_id,
         "delay_ms": seen.delay_ms,
         "reply": seen.reply,
+        "is_about_us": is_about_us,
         "is_applied": seen.sighting not in FINAL_SIGHTINGS,
     }
 
@@ -173,15 +203,22 @@ def _note_reading(session: AnySession, relay_id: int, bundle: Bundle, foreign: i
     session.execute(
         text(
             """
-            INSERT INTO relay_log AS l (relay_id, complete_since, read_until, heard_at, foreign_count, malformed_count)
-            VALUES (:relay, clock_timestamp(), least(CAST(:read_until AS timestamptz), clock_timestamp()), now(), :foreign,
-                    :malformed)
+            INSERT INTO relay_log AS l (relay_id, complete_since, read_until, heard_at, foreign_count, malformed_count,
+                                        lines_count, lost_count, behind_bytes, problem, problem_detail)
+            -- Nothing is known where nothing was said: `least` alone would pass over the NULL, and take the present for it.
+            VALUES (:relay, clock_timestamp(), CASE WHEN CAST(:read_until AS timestamptz) IS NOT NULL
+                        THEN least(CAST(:read_until AS timestamptz), clock_timestamp()) END, now(), :foreign,
+                    :malformed, :lines, :lost, :behind, :problem, :detail)
             ON CONFLICT (relay_id) DO UPDATE SET
                 complete_since = CASE WHEN :gap THEN clock_timestamp() ELSE l.complete_since END,
                 read_until = greatest(l.read_until, excluded.read_until),
                 heard_at = excluded.heard_at,
                 foreign_count = l.foreign_count + excluded.foreign_count,
-                malformed_count = l.malformed_count + excluded.malformed_count
+                malformed_count = l.malformed_count + excluded.malformed_count,
+                lines_count = l.lines_count + excluded.lines_count,
+                lost_count = l.lost_count + excluded.lost_count,
+                behind_bytes = excluded.behind_bytes, problem = excluded.problem,
+                problem_detail = excluded.problem_detail
             """
         ),
         {
@@ -190,6 +227,11 @@ def _note_reading(session: AnySession, relay_id: int, bundle: Bundle, foreign: i
             "gap": bundle.has_gap,
             "foreign": foreign,
             "malformed": malformed,
+            "lines": bundle.reading.lines,
+            "lost": bundle.reading.lost,
+            "behind": bundle.reading.behind_bytes,
+            "problem": bundle.reading.problem or "",
+            "detail": bundle.reading.detail,
         },
     )
 
@@ -230,7 +272,7 @@ def _apply_slice(session: AnySession, rows: Sequence[Any]) -> None:
         "seqs": [row.seq for row in rows],
     }
     settled = session.execute(text(SETTLE_UNKNOWN), {**keys, "found": OwnReply.FOUND_AT_RELAY}).all()
-    session.execute(text(APPLY), keys)
+    session.execute(text(APPLY), {**keys, "for_us": OwnReply.REFUSED_FOR_US})
     session.execute(text(MARK_APPLIED), keys)
     batches.recount(session, batch_ids)
     batches.close_finished(session, batch_ids)
@@ -253,18 +295,24 @@ SETTLE_UNKNOWN = f"""
 """  # noqa: S608  # parts of statements from above
 APPLY = f"""
     UPDATE delivery d SET
-        status = CASE WHEN o.is_refused THEN 'bounced' ELSE 'delivered' END::delivery_status,
+        status = CASE WHEN o.is_ours THEN 'failed' WHEN o.is_refused THEN 'bounced' ELSE 'delivered' END::delivery_status,
         -- What refused it is the answer that counts from now on; of an expired one, the last deferral says why.
-        reply_text = CASE WHEN o.is_refused THEN left(o.reply, 500) ELSE d.reply_text END,
+        reply_text = CASE WHEN o.is_ours THEN left(:for_us || ':' || o.reply, 500)
+            WHEN o.is_refused THEN left(o.reply, 500) ELSE d.reply_text END,
         reply_code = CASE WHEN o.is_refused
-            THEN CAST(substring(o.reply FROM '(?:^|said: )([245][0-9][0-9])[ -]') AS smallint) ELSE d.reply_code END
+            THEN CAST(substring(o.reply FROM '(?:^|said: |refused to talk to me: )([245][0-9][0-9])[ -]') AS smallint)
+            ELSE d.reply_code END
     FROM ({KEYS}) k CROSS JOIN LATERAL (
         SELECT o.status <> 'sent' AS is_refused,
-               coalesce(nullif(o.reply, ''), (SELECT last.reply FROM relay_outcome last
-                   WHERE {SAME.format("last")} AND last.status = 'deferred' ORDER BY last.at DESC LIMIT 1), '') AS reply
-        FROM relay_outcome o WHERE {SAME.format("o")} AND NOT o.is_applied
-        -- Whichever line comes first, a refusal outweighs a delivery: from bounced nothing leads back.
-        ORDER BY o.status = 'sent', o.at DESC LIMIT 1) o
+               o.is_about_us OR (o.status = 'expired' AND coalesce(last.is_about_us, false)) AS is_ours,
+               coalesce(nullif(o.reply, ''), last.reply, '') AS reply
+        FROM relay_outcome o LEFT JOIN LATERAL (
+            SELECT last.reply, last.is_about_us FROM relay_outcome last
+            WHERE {SAME.format("last")} AND last.status = 'deferred' ORDER BY last.at DESC LIMIT 1) last ON true
+        WHERE {SAME.format("o")} AND NOT o.is_applied
+        -- Whichever line comes first, a refusal outweighs a delivery: from bounced and failed nothing leads back. What judges
+        -- the recipient outweighs what judges us.
+        ORDER BY o.status = 'sent', o.is_about_us, o.at DESC LIMIT 1) o
     WHERE {SAME.format("d")} AND (d.status = 'accepted' OR (d.status = 'delivered' AND o.is_refused))
 """  # noqa: S608
 MARK_APPLIED = f"""

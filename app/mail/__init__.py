@@ -25,10 +25,11 @@ How one campaign becomes messages, in order:
 12. ``bounces``           what a mail that came back says of each recipient (its parts: ``bouncing``)
 
 Beside it, for the relay: ``egress_header``, by which it is told the IP; ``postfix_log``, what a line of its log says,
-``relay_report``, how that is told to the platform, and ``postfix_queue``, what waits in it. For the practice relay:
+``relay_report``, how that is told to the platform, and ``postfix_queue``, what waits in it
+(``queue_report``: how its agent tells that). For the practice relay:
 ``practice_rules`` (which answer an address asks for) and ``captured`` (what a message that came over the wire says of
-itself). For the pace: ``mailbox_providers`` (who runs a domain's mail, by its MX, and what one IP may do there) and
-``backoff`` (which replies ask an IP to slow down or stay away).
+itself). For the pace: ``mailbox_providers`` (who runs a domain's mail, by its MX, and what one IP may do there),
+``backoff`` (which replies ask an IP to slow down or stay away) and ``blame`` (which of them refuse us, not the recipient).
 
 ``benchmark`` measures 5 to 9: ``python -m app.mail.benchmark``.
 """

@@ -118,6 +118,7 @@ _TRIED = re.compile(
     r"dsn=(?P<dsn>[245]\.[0-9]{1,3}\.[0-9]{1,3}), status=(?P<status>sent|deferred|bounced) \((?P<reply>.*)",
     re.ASCII | re.DOTALL,
 )
+_TELLS = re.compile(r" to=<[^>]{0,320}>,.{0,600} status=(?:sent|deferred|bounced)", re.ASCII)
 _EGRESS = re.compile(r"/smtp-([1-9][0-9]{0,8})$", re.ASCII)
 _BEGINNINGS = ("daemon started", "reload ")
 _ENDS = ("terminating on signal", "stopping ")
@@ -126,6 +127,13 @@ _ENDS = ("terminating on signal", "stopping ")
 def is_postfix_line(line: str) -> bool:
     """Whether Postfix wrote it, whatever it says."""
     return _HEAD.match(line[:MAX_LINE_CHARACTERS]) is not None
+
+
+def is_lost(line: str) -> bool:
+    """Of a line that `parse_line` makes nothing of: whether it tells of a delivery all the same, so that something of this
+    log is not understood."""
+    head = _HEAD.match(line[:MAX_LINE_CHARACTERS])
+    return head is not None and head["daemon"] in DELIVERY_AGENTS and _TELLS.search(line, head.end()) is not None
 
 
 def parse_line(line: str, *, now: datetime) -> LogEvent | None:

@@ -94,22 +94,24 @@ def _mail(told: dict[str, Any]) -> QueuedMail:
     return QueuedMail(
         queue_id=queue_id,
         queue=queue,
-        arrived_at=_number(told["arrival_time"]),
-        size_bytes=_number(told["message_size"]),
-        sender=_words(told["sender"], MAX_ADDRESS),
-        recipient=_words(first.get("address", ""), MAX_ADDRESS),
+        arrived_at=bounded_number(told["arrival_time"]),
+        size_bytes=bounded_number(told["message_size"]),
+        sender=words(told["sender"], MAX_ADDRESS),
+        recipient=words(first.get("address", ""), MAX_ADDRESS),
         recipients=len(recipients),
-        reason=_words(first.get("delay_reason", ""), MAX_REASON),
+        reason=words(first.get("delay_reason", ""), MAX_REASON),
     )
 
 
-def _number(value: object) -> int:
+def bounded_number(value: object) -> int:
+    """Raises ValueError for what the database could not keep."""
     if type(value) is not int or not 0 <= value < MAX_SECONDS:
         raise ValueError("no number that can be one")
     return value
 
 
-def _words(value: object, most: int) -> str:
+def words(value: object, most: int) -> str:
+    """Fit to be stored and shown. Raises TypeError."""
     if not isinstance(value, str):
         raise TypeError("no text")
     return _CONTROL.sub(" ", value[: 4 * most]).strip()[:most]

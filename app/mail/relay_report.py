@@ -10,10 +10,13 @@ from typing import Any
 MAX_SIGHTINGS = 2_000
 """In one bundle."""
 MAX_BUNDLE_BYTES = 2 * 1024 * 1024
+MAX_DETAIL = 300
 _TOKEN = re.compile(r"[a-z2-7]{32}", re.ASCII)
 _QUEUE_ID = re.compile(r"[0-9A-Za-z]{5,30}", re.ASCII)
 _DSN = re.compile(r"(?:[245]\.[0-9]{1,3}\.[0-9]{1,3})?", re.ASCII)
 _INT4 = 2**31 - 1
+_MOST = 2**43
+"""So that sums of such counts stay within what the database keeps."""
 
 
 class Sighting(StrEnum):
@@ -54,6 +57,28 @@ class Seen:
     reply: str = ""
 
 
+class ReadingProblem(StrEnum):
+    """Why a follower can't read on."""
+
+    LOG_MISSING = "log_missing"
+    LOG_UNREADABLE = "log_unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the reading goes, for people."""
+
+    lines: int = 0
+    """Read since the last bundle."""
+    lost: int = 0
+    """Of these: they tell of a delivery, and were not understood."""
+    behind_bytes: int = 0
+    """Written to the log and not read yet."""
+    problem: ReadingProblem | None = None
+    detail: str = ""
+    """The system's words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bundle:
     seen: tuple[Seen, ...] = ()
@@ -61,12 +86,13 @@ class Bundle:
     """By the platform's clock: of what the relay logged before, nothing is left to read."""
     has_gap: bool = False
     """Lines before this moment may be missing."""
+    reading: Reading = Reading()
 
 
 def to_json(bundle: Bundle) -> dict[str, Any]:
     read_until = bundle.read_until.isoformat() if bundle.read_until else None
     seen = [{**asdict(one), "at": one.at.isoformat()} for one in bundle.seen]
-    return {"seen": seen, "read_until": read_until, "has_gap": bundle.has_gap}
+    return {"seen": seen, "read_until": read_until, "has_gap": bundle.has_gap, "reading": asdict(bundle.reading)}
 
 
 def from_json(told: Any) -> tuple[Bundle, int]:
@@ -77,8 +103,24 @@ def from_json(told: Any) -> tuple[Bundle, int]:
         raise MalformedSighting("too many")
     seen = list(_readable(told["seen"]))
     read_until = told.get("read_until")
-    bundle = Bundle(tuple(seen), _moment(read_until) if read_until is not None else None, told.get("has_gap") is True)
+    bundle = Bundle(
+        tuple(seen),
+        _moment(read_until) if read_until is not None else None,
+        told.get("has_gap") is True,
+        _reading(told.get("reading", {})),
+    )
     return bundle, len(told["seen"]) - len(seen)
+
+
+def _reading(item: Any) -> Reading:
+    """Nothing, where a follower of an older release tells none."""
+    if not isinstance(item, dict):
+        raise MalformedSighting("reading")
+    problem = item.get("problem")
+    if problem is not None and problem not in list(ReadingProblem):
+        raise MalformedSighting("problem")
+    lines, lost, behind = (_number(item, name, _MOST) or 0 for name in ("lines", "lost", "behind_bytes"))
+    return Reading(lines, lost, behind, ReadingProblem(problem) if problem else None, _text(item, "detail", MAX_DETAIL))
 
 
 def _readable(items: Iterable[Any]) -> Iterable[Seen]:
@@ -126,9 +168,9 @@ def _text(item: Mapping[str, Any], name: str, longest: int) -> str:
     return value[:longest].replace("\0", " ").encode("utf-8", "replace").decode()
 
 
-def _number(item: Mapping[str, Any], name: str) -> int | None:
+def _number(item: Mapping[str, Any], name: str, most: int = _INT4) -> int | None:
     value = item.get(name)
-    if value is not None and (type(value) is not int or not 0 <= value <= _INT4):
+    if value is not None and (type(value) is not int or not 0 <= value <= most):
         raise MalformedSighting(name)
     return value
 

@@ -149,7 +149,7 @@ BY_WORDS: tuple[tuple[Reason, tuple[str, ...]], ...] = (
     (
         Reason.MAILBOX_DISABLED,
         (
-            r"(?:mailbox|account|user|address|recipient).{0,30}(?:disabled|inactive|suspended|closed|deactivated|locked|expired)",
+            r"(?:mailbox|account|user|address|recipient).{0,30}(?:disabled|inactive|suspended|closed|deactivated|\blocked|expired)",
         ),
     ),
     (

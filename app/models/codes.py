@@ -40,6 +40,7 @@ class OwnReply(StrEnum):
     FOUND_AT_RELAY = "found_at_relay"  # By Message-ID. Detail: its number there.
     NOT_FOUND_AT_RELAY = "not_found_at_relay"
     SETTLED_AS_SENT = "settled_as_sent"  # By a person.
+    REFUSED_FOR_US = "refused_for_us"  # Our IP or domain is refused, not the recipient. Detail: the provider's reply.
     DELETED_FROM_QUEUE = "deleted_from_queue"  # By an administrator. Detail: its number in the relay's queue.
     SETTLED_TO_SEND_AGAIN = "settled_to_send_again"  # By a person.
 

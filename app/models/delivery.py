@@ -75,9 +75,11 @@ DELIVERY_TRANSITIONS: dict[DeliveryStatus, frozenset[DeliveryStatus]] = {
     DeliveryStatus.UNKNOWN: frozenset(
         {DeliveryStatus.ACCEPTED, DeliveryStatus.DEFERRED, DeliveryStatus.BOUNCED, DeliveryStatus.FAILED}
     ),
-    # Failed: an administrator deleted it from the relay's queue. Nobody refused it.
+    # Failed: an administrator deleted it from the relay's queue, or the provider refuses our IP or domain. Nobody refused
+    # the recipient.
     DeliveryStatus.ACCEPTED: frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.BOUNCED, DeliveryStatus.FAILED}),
-    DeliveryStatus.DELIVERED: frozenset({DeliveryStatus.BOUNCED}),
+    # As from accepted: the lines of a relay's log may come in any order.
+    DeliveryStatus.DELIVERED: frozenset({DeliveryStatus.BOUNCED, DeliveryStatus.FAILED}),
     DeliveryStatus.BOUNCED: frozenset(),
     DeliveryStatus.FAILED: frozenset(),
     DeliveryStatus.SKIPPED: frozenset(),

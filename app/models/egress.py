@@ -93,7 +93,8 @@ class EgressAssignment(Model):
 
 
 class EgressUse(Model):
-    """What an IP handed over for one mailbox provider on one day (UTC): the warm-up's truth and the health page's."""
+    """What an IP handed over for one mailbox provider on one day (UTC), and what became of it: the warm-up's truth and the
+    health page's. ``app.flow.egress.using`` says what counts."""
 
     __tablename__ = "egress_use"
 
@@ -103,5 +104,7 @@ class EgressUse(Model):
     submitted: Mapped[int] = mapped_column(default=0, server_default="0")
     deferred: Mapped[int] = mapped_column(default=0, server_default="0")
     bounced: Mapped[int] = mapped_column(default=0, server_default="0")
+    delivered: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Taken by the provider's host, as the relay's log tells; nothing where nobody reads it."""
 
     __table_args__ = (PrimaryKeyConstraint("egress_ip_id", "provider", "day"),)

@@ -20,11 +20,19 @@ class RelayQueue(Model):
     __tablename__ = "relay_queue"
 
     relay_id: Mapped[int] = mapped_column(ForeignKey("relay.id", ondelete="CASCADE"), primary_key=True)
-    seen_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
-    """When the snapshot was stored, by the database's clock: the agent's may differ."""
+    seen_at: Mapped[datetime | None] = mapped_column(Timestamp, server_default=func.now())
+    """When the snapshot was stored, by the database's clock: the agent's may differ. Empty: an agent spoke, but could not
+    look into the queue yet."""
+    heard_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    """When the agent last spoke, be it of a problem."""
     total: Mapped[int] = mapped_column(default=0, server_default="0")
     """Mails in the queue, those beyond the snapshot's bound included."""
     unreadable: Mapped[int] = mapped_column(default=0, server_default="0")
+    turn: Mapped[str] = mapped_column(String(32), default="", server_default="")
+    """What the next listing over HTTPS must carry; each listing makes a new one, so that an old one can't come again."""
+    problem: Mapped[str] = mapped_column(String(40), default="", server_default="")
+    """As ``app.mail.queue_report.QueueTrouble`` names it; empty: none."""
+    problem_detail: Mapped[str] = mapped_column(String(300), default="", server_default="")
 
 
 class RelayQueueMail(Model):

@@ -5,7 +5,7 @@ paging      every list is paged by key, sorted and filtered the same way
 security    response headers (CSP and company)
 errors      what a person sees when something is wrong
 formats     numbers, times and sizes as people read them;  share_field: a share that people write
-relay_api   what the log follower on a relay's own host reports: JSON, a key instead of a person
+relay_api   what the log follower and the queue agent on a relay's own host report: JSON, a key instead of a person
 public      what recipients reach: open, click, unsubscribe; served by an application of its own (``app.wsgi``)
 """
 
@@ -27,6 +27,7 @@ from app.web import (
     providers,
     relay_api,
     relay_queue,
+    relay_reports,
     relays,
     security,
     settings,
@@ -55,6 +56,7 @@ def register(app: Flask) -> None:
         egress.blueprint,
         holds.blueprint,
         relay_queue.blueprint,
+        relay_reports.blueprint,
         providers.blueprint,
         users.blueprint,
         *contacts.BLUEPRINTS,

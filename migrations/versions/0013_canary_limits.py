@@ -1,7 +1,7 @@
 """what holds the rest of a campaign is chosen by campaign and panel; complaints are events
 
 Revision ID: 0013
-Revises: 0006
+Revises: 0012
 Create Date: 2026-11-21 22:15:00
 
 """
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 # revision identifiers, used by Alembic.
 revision = '0013'
-down_revision = '0006'
+down_revision = '0012'
 branch_labels = None
 depends_on = None
 

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 from app.config import Settings
-from app.flow import events
+from app.flow import events, relay_keys, relay_outcomes
 from app.flow.relay_queue import commands, snapshot
 from app.flow.relay_queue.figures import QueueFilter
 from app.flow.sessions import AnySession
 from app.mail.postfix_queue import Listing, QueuedMail
+from app.mail.relay_report import Bundle, Reading, ReadingProblem
 from app.models import (
     Campaign,
     CampaignLink,
@@ -78,6 +79,7 @@ def everything(session: AnySession, settings: Settings, panel: Panel, author: Us
     session.commit()
     pools = egress(session, relay)
     orders = queue_commands(session, settings, relay, author)
+    reports(session, relay, author)
     return {
         "campaign_id": campaigns(session, panel, lists[0], contact.id),
         "command_id": orders,
@@ -130,6 +132,17 @@ def holds(relay: Relay, ip_id: int) -> list[ProviderHold]:
             strict=True,
         )
     ]  # fmt: skip
+
+
+def reports(session: AnySession, relay: Relay, author: User) -> None:
+    """A follower in trouble, and keys in every state."""
+    relay_keys.make_key(session, relay.id, name=LONG_NAME, user_id=author.id)
+    key = relay_keys.make_key(session, relay.id)
+    relay_keys.relay_of_key(session, key, address="2001:db8:ffff:ffff:ffff:ffff:ffff:ffff")
+    relay_keys.revoke_keys(session, relay.id)
+    relay_keys.make_key(session, relay.id, name=LONG_HOST, user_id=author.id)
+    reading = Reading(123_456_789, 12, 9_876_543_210, ReadingProblem.LOG_UNREADABLE, f"Permission denied: /{'a' * 200}")
+    relay_outcomes.store(session, relay.id, Bundle(reading=reading), token_key=b"a key for tests only")
 
 
 def queue_commands(session: AnySession, settings: Settings, relay: Relay, author: User) -> list[int]:

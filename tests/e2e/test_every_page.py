@@ -33,7 +33,7 @@ NO_PAGES = {
     "campaigns.forecast", "campaigns.live", "campaigns.proofs", "campaigns.report_detail", "campaigns.list_sizes",
     "campaigns.preview_frame",
     "imports.progress", "lists.count",
-    "panels.cards", "panels.monitor", "practice.html", "relay_queue.live",
+    "panels.cards", "panels.monitor", "practice.html", "relay_queue.live", "relay_reports.live",
     # Needs a file on the disk; the import's way is walked in test_main_job.py.
     "imports.mapping",
 }  # fmt: skip

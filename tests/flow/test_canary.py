@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 from app.flow import audience, batches, campaigns, canary, complaining, sending
 from app.flow.canary import Figures, Limits
 from app.models import Batch, Campaign, CampaignStatus, CanaryStage, MailDomain, Suppression, SuppressionReason
+from app.web.campaigns.causes import pause_cause
 from tests import factories
 from tests.fixtures.laws import arrange
 from tests.flow.streets import street
@@ -91,6 +92,18 @@ def test_too_many_bounces_hold_the_rest_at_once_and_say_so(session, settings, pa
     assert len(batches.ring_due(session, window=1000, ring_again_seconds=0)) > 0, "a person said that the rest may go"
 
 
+def test_blocked_ip_holds_the_rest_as_bounces_would(session, settings, panel, campaign):
+    """The relay's log tells it: no bounce of a person, but nothing arrives."""
+    with ScriptedRelay() as relay:
+        factories.relay(session, panel, relay.port)
+        assert send_due(session, settings)
+        session.execute(text("UPDATE batch SET failed = 60, accepted = 0 WHERE is_canary"))
+        canary.look(session, now=NOW)
+    row = session.get_one(Campaign, campaign.id, populate_existing=True)
+    assert (row.status, row.canary_stage) == (CampaignStatus.PAUSED, CanaryStage.HELD)
+    assert "rechazan nuestra dirección IP" in pause_cause(row.status_reason)
+
+
 def test_pause_and_resume_by_a_person_does_not_let_the_rest_go(session, panel, campaign):
     campaigns.pause_campaign(session, panel.id, campaign.id)
     campaigns.resume_campaign(session, panel.id, campaign.id)
@@ -121,6 +134,8 @@ LIMITS = Limits(bounced=5, deferred=20, complained=0.3)
         (Figures(tried=20, bounced=5), True, "bounced 5 20 5"),
         (Figures(tried=100, bounced=5, to_try=9), False, ""),
         (Figures(tried=100, bounced=6, to_try=9), False, "bounced 6 100 5"),
+        (Figures(tried=100, failed=5, to_try=9), False, ""),
+        (Figures(tried=100, failed=6, to_try=9), False, "failed 6 100 5"),
         (Figures(tried=100, deferred=90, to_try=9), False, ""),
         (Figures(tried=100, deferred=21), True, "deferred 21 100 20"),
         (Figures(tried=100, accepted=100, complained=2, to_try=9), False, ""),

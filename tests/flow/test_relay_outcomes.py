@@ -304,3 +304,10 @@ def test_breaker_hears_nothing_of_a_log_read_again_after_hours(street):
     street.session.commit()
     store(street, *(seen(street, seq, "deferred", reply=TOO_FAST, at=NOW - timedelta(hours=1)) for seq in (1, 2)))
     assert holds(street) == []
+
+
+def test_bundle_that_does_not_say_how_far_the_log_was_read_proves_nothing(street):
+    """Else every heartbeat of a follower that lies hours behind would prove that what it has not read is not there."""
+    for _ in range(2):
+        relay_outcomes.store(street.session, street.relay.id, Bundle(), token_key=composing.token_key(street.settings))
+    assert street.session.scalar(text("SELECT read_until FROM relay_log")) is None

@@ -33,7 +33,7 @@ def test_line_that_is_no_process_is_named(tmp_path, text, complaint):
         read_procfile(path)
 
 
-def test_platform_has_its_seven_processes():
+def test_platform_has_its_eight_processes():
     assert list(read_procfile(ROOT / "Procfile")) == [
         "web",
         "dispatcher",
@@ -42,4 +42,5 @@ def test_platform_has_its_seven_processes():
         "tracker",
         "practice",
         "follower",
+        "queue_agent",
     ]

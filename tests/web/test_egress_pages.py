@@ -97,7 +97,7 @@ def test_range_is_reviewed_then_all_of_it_added(session, relay, person, home):
         person,
         f"{home}/range",
         {"addresses": "192.0.2.1–192.0.2.48", "helo_pattern": "mail-{n}.example.gob.pe", "first_number": "1",
-         "pool": "Masivo", "weight": "1", "state": "warming"},
+         "pool": "Masivo", "weight": "1", "state": "warming", "rate_per_hour": "3600"},
     )  # fmt: skip
     assert review.status_code == 200
     assert "48 direcciones nuevas" in text_of(review)
@@ -106,13 +106,23 @@ def test_range_is_reviewed_then_all_of_it_added(session, relay, person, home):
     answer = submit(person, f"{home}/import/confirm", {name: hidden(review, name) for name in ("rows", "fingerprint")})
     assert answer.status_code == 302
     assert len(addresses(session, relay)) == 48
+    assert set(session.scalars(select(EgressIp.rate_per_hour))) == {3600}
     assert "Se agregaron 48 direcciones." in read(person, home)
+
+
+def test_range_without_an_hourly_limit_has_none(session, relay, person, home):
+    form = {"addresses": "192.0.2.1-3", "helo_pattern": "mail-{n}.example.gob.pe", "first_number": "1", "pool": "Masivo",
+            "weight": "1", "state": "warming", "rate_per_hour": ""}  # fmt: skip
+    review = submit(person, f"{home}/range", form)
+    submit(person, f"{home}/import/confirm", {name: hidden(review, name) for name in ("rows", "fingerprint")})
+    assert list(session.scalars(select(EgressIp.rate_per_hour))) == [None] * 3
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("addresses", "192.0.2.9-192.0.2.1"), ("helo_pattern", "mail.example.gob.pe"), ("pool", ""), ("weight", "0")],
-)
+    [("addresses", "192.0.2.9-192.0.2.1"), ("helo_pattern", "mail.example.gob.pe"), ("pool", ""), ("weight", "0"),
+     ("rate_per_hour", "0"), ("rate_per_hour", "muchos"), ("rate_per_hour", "100000001")],
+)  # fmt: skip
 def test_range_that_is_wrong_is_told_beside_its_field(person, home, field, value):
     form = {"addresses": "192.0.2.1-3", "helo_pattern": "mail-{n}.example.gob.pe", "first_number": "1", "pool": "Masivo",
             "weight": "1", "state": "warming", field: value}  # fmt: skip
@@ -224,9 +234,13 @@ def test_warm_up_goes_on_at_its_day(session, pool, person, home):
 
 def test_page_of_an_ip_shows_what_it_sent(session, twelve, person, home):
     day = datetime.now(UTC).date()
-    session.add(EgressUse(egress_ip_id=twelve[0].id, provider="google", day=day, submitted=77, deferred=5, bounced=3))
+    session.add(
+        EgressUse(
+            egress_ip_id=twelve[0].id, provider="google", day=day, submitted=77, deferred=5, bounced=3, delivered=61
+        )
+    )
     session.commit()
-    assert "Google 77 77 5 3" in read(person, f"{home}/{twelve[0].id}")
+    assert "Google 77 77 61 5 3" in read(person, f"{home}/{twelve[0].id}")
     assert "8.3 % del correo de su grupo" in read(person, f"{home}/{twelve[0].id}")
 
 

@@ -163,7 +163,9 @@ def test_every_route_but_the_public_ones_asks_for_a_log_in(app: Flask, client: F
     app.config["WTF_CSRF_ENABLED"] = False
     ids = dict.fromkeys(
         ["campaign_id", "contact_id", "domain_id", "field_id", "import_id", "list_id", "message_id", "seq"], 1
-    ) | dict.fromkeys(["suppression_id", "relay_id", "user_id", "pool_id", "ip_id", "hold_id", "command_id"], 1)
+    ) | dict.fromkeys(
+        ["suppression_id", "relay_id", "user_id", "pool_id", "ip_id", "hold_id", "command_id", "key_id"], 1
+    )
     for rule, method in product(app.url_map.iter_rules(), METHODS):
         if rule.endpoint in public or method not in (rule.methods or ()):
             continue

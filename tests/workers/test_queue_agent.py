@@ -1,12 +1,19 @@
 """The queue agent on a real Postfix: what it tells, what it does, and what a crash in the middle leaves."""
 
 import os
+import signal
 import stat
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import text
+from werkzeug.serving import make_server
 
-from app.flow import composing
+from app.flow import composing, relay_keys
 from app.flow.relay_queue import commands, figures
 from app.flow.relay_queue.figures import QueueFilter
 from app.mail.egress_header import EGRESS_HEADER
@@ -14,10 +21,15 @@ from app.mail.tokens import make_token, return_path
 from app.models import QueueAction, QueueOutcome
 from tests import factories, ledger
 from tests.egress_sink import wait_for
+from tests.fixtures.app import served
 from tests.fixtures.relay import EgressRelay, address_of
+from tests.fixtures.services import ROOT
+from tests.tls import make_authority, server_context
 from workers.relay import queue as queue_module
+from workers.relay.platform_api import NotTaken, PlatformApi
 from workers.relay.queue import PostfixQueue, QueueUnavailable
-from workers.relay.queue_agent import LocalPlatform, QueueAgent
+from workers.relay.queue_agent import QueueAgent
+from workers.relay.queue_platform import LocalPlatform, RemotePlatform, read_order
 
 pytestmark = pytest.mark.postfix
 PEOPLE = 4
@@ -229,3 +241,150 @@ def test_machine_without_postfix_is_told_so(monkeypatch, tmp_path):
     monkeypatch.setattr(queue_module, "_PATH", str(tmp_path))
     with pytest.raises(QueueUnavailable, match="not on this machine"):
         PostfixQueue().listing(most=10)
+
+
+# Over HTTPS, and as a process.
+
+
+@contextmanager
+def served_over_https(app, authority, certificate="right"):
+    server = make_server("127.0.0.1", 0, app, threaded=True, ssl_context=server_context(authority, certificate))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def key(session, relay):
+    return relay_keys.make_key(session, relay.id)
+
+
+@pytest.fixture
+def authority(tmp_path):
+    return make_authority(tmp_path)
+
+
+def test_agent_on_the_relays_own_host_holds_and_deletes_over_https(
+    app, deferred, queue, session, relay, campaign, postfix, key, authority
+):
+    with served_over_https(app, authority) as address:
+        api = PlatformApi(address, relay.id, key, authority / "ca.pem")
+        agent = QueueAgent(queue, RemotePlatform(api))
+        agent.turn()
+        session.rollback()
+        assert figures.figures(session, relay.id, QueueFilter(campaign_id=campaign.id)).mails == PEOPLE
+        chosen = in_queue(postfix, "deferred")
+        order(session, relay, QueueAction.DELETE, queue_ids=[chosen["persona2@example.pe"]])
+        order(session, relay, QueueAction.HOLD, queue_ids=[chosen["persona3@example.pe"]])
+        agent.turn()
+        session.rollback()
+        assert ledger.statuses_of(session, campaign) == {1: "accepted", 2: "failed", 3: "accepted", 4: "accepted"}
+        assert set(in_queue(postfix, "hold")) == {"persona3@example.pe"}
+        assert figures.figures(session, relay.id, QueueFilter()).mails == PEOPLE
+
+
+@pytest.mark.parametrize("certificate", ["right", "wrong"])
+def test_key_is_not_shown_to_whoever_has_no_right_certificate(app, relay, session, key, authority, certificate):
+    """Of another name, or of an authority that nobody named."""
+    ca_file = authority / "ca.pem" if certificate == "wrong" else None
+    with (
+        served_over_https(app, authority, certificate) as address,
+        pytest.raises(NotTaken, match="certificate verify failed"),
+    ):
+        PlatformApi(address, relay.id, key, ca_file).post("queue/next", {})
+    assert session.scalar(text("SELECT last_used_at FROM relay_api_key")) is None
+
+
+def test_agent_waits_longer_each_time_says_it_once_and_comes_back(app, relay, session, queue, key, capsys):
+    with served(app) as address:
+        port = int(address.rpartition(":")[2])
+    agent = QueueAgent(queue, RemotePlatform(PlatformApi(address, relay.id, key)), every_seconds=0.02)
+    thread = threading.Thread(target=agent.run)
+    thread.start()
+    time.sleep(0.6)  # Nobody listens.
+    tries = agent._failures
+    server = make_server("127.0.0.1", port, app, threaded=True)
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    try:
+        seen = text("SELECT seen_at FROM relay_queue")
+        wait_for(lambda: (session.rollback(), session.scalar(seen))[1] is not None, "a listing")
+    finally:
+        agent.stop()
+        thread.join()
+        server.shutdown()
+        serving.join()
+        server.server_close()
+    assert 2 <= tries <= 7, "30 without growing waits"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        [], {}, {"command": 1, "action": "burn", "mails": []}, {"command": 1, "action": "delete", "mails": [["ALL", 1, False]]},
+        {"command": 1, "action": "delete", "mails": [["4dDcHs3Vqlz9tGx\nALL", 1, False]]}, {"command": 1, "action": "hold"},
+    ],
+)  # fmt: skip
+def test_order_that_is_none_is_not_carried_out(told):
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        read_order(told)
+
+
+def started(tmp_path, environment, *arguments):
+    command = [sys.executable, "-m", "workers.relay.queue_agent", *arguments]
+    with (tmp_path / "words").open("wb") as words:
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=words, stderr=words)
+
+
+def ends(process, number=signal.SIGTERM):
+    process.send_signal(number)
+    return process.wait(10)
+
+
+def test_process_on_the_relays_own_host_needs_nothing_but_its_key_and_tells_what_is_wrong(
+    app, session, relay, key, tmp_path
+):
+    """No database, no Redis; Postfix refuses to show its queue to just anybody."""
+    program(tmp_path, "postqueue", "exit 69")
+    (tmp_path / "key").write_text(f"{key}\n")
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "CHASKI_VAR": str(tmp_path / "none")}
+    with served(app) as address:
+        arguments = ("--platform", address, "--relay", str(relay.id), "--key-file", str(tmp_path / "key"))
+        process = started(tmp_path, environment, *arguments, "--every", "0.05")
+        try:
+            problem = text("SELECT problem FROM relay_queue")
+            wait_for(lambda: (session.rollback(), session.scalar(problem))[1] == "failed", "its trouble")
+        finally:
+            assert ends(process) == 0
+    words = (tmp_path / "words").read_text()
+    assert words.count("queue_agent_waits") == 1 and key not in words
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_without_a_relay_to_look_at_the_process_says_so_once_and_ends_when_told(settings, tmp_path, number):
+    values = {
+        "DATABASE_URL": settings.database_url, "BROKER_URL": settings.broker_url, "SECRET_KEY": settings.secret_key
+    }  # fmt: skip
+    process = started(tmp_path, {"PATH": "/usr/bin:/bin", "CHASKI_VAR": str(tmp_path), **values}, "--if-configured")
+    wait_for(lambda: b"queue_agent_has_no_relay" in (tmp_path / "words").read_bytes(), "its word")
+    assert ends(process, number) == 0
+    assert (tmp_path / "words").read_bytes().count(b"queue_agent") == 2, "that it has none, and that it ends"
+
+
+def test_configured_relay_without_postfix_is_waited_for_and_told(settings, session, relay, tmp_path):
+    values = {
+        "DATABASE_URL": settings.database_url, "BROKER_URL": settings.broker_url, "SECRET_KEY": settings.secret_key,
+        "RELAY_LOG_RELAY": relay.name, "RELAY_POSTFIX_DIR": str(tmp_path / "none"),
+    }  # fmt: skip
+    process = started(
+        tmp_path, {"PATH": "/usr/bin:/bin", "CHASKI_VAR": str(tmp_path), **values}, "--if-configured", "--every", "0.05"
+    )
+    problem = text("SELECT problem FROM relay_queue")
+    wait_for(lambda: (session.rollback(), session.scalar(problem))[1] is not None, "its trouble")
+    assert process.poll() is None and ends(process) == 0
+    assert (tmp_path / "words").read_text().count("queue_agent_waits") == 1

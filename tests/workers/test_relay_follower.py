@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.mail.postfix_log import Expired, Named, Queued, Removed, Tried
-from app.mail.relay_report import MAX_SIGHTINGS, Bundle, Seen, Sighting
+from app.mail.relay_report import MAX_SIGHTINGS, Bundle, Reading, ReadingProblem, Seen, Sighting
 from workers.relay import joining, tail
 from workers.relay.follow import Follower, bundles
 from workers.relay.joining import Joiner, Open
@@ -420,3 +420,76 @@ def test_how_far_it_read_is_said_only_once_the_relay_wrote_on(tmp_path, log):
     write(log, line("anvil[1]: statistics"))
     follower.turn()
     assert heard[-1].read_until == last_look
+
+
+class Listener:
+    """Takes every bundle, as the platform does."""
+
+    def __init__(self) -> None:
+        self.bundles: list[Bundle] = []
+
+    def clock(self) -> datetime:
+        return AT
+
+    def hand(self, bundle: Bundle) -> None:
+        self.bundles.append(bundle)
+
+
+def told_by(log: Path, *, turns: int = 12) -> list[Reading]:
+    """What a new follower tells of its reading."""
+    listener, memory = Listener(), Memory(log.parent / "follower.sqlite")
+    follower = Follower(log, memory, listener)
+    for _ in range(turns):
+        follower.turn()
+    memory.close()
+    return [bundle.reading for bundle in listener.bundles]
+
+
+def test_follower_counts_what_it_reads_and_which_deliveries_it_did_not_understand(log):
+    head = "Nov 21 20:03:02 relay postfix/smtp-7/smtp[1]: 4dDcHs3Vqlz9tGx: to=<p@example.pe>, "
+    write(
+        log,
+        "Nov 21 20:03:02 relay sshd[1]: to=<x>, status=sent (not Postfix)",
+        head + "relay=mx.example.pe[192.0.2.7]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)",
+        head + "relay=mx.example.pe[192.0.2.7]:25, delay=soon, dsn=2.0.0, status=sent (250 ok)",
+        "Nov 21 20:03:02 relay postfix/smtpd[1]: connect from unknown[192.0.2.9]",
+    )
+    told = told_by(log)
+    assert (sum(one.lines for one in told), sum(one.lost for one in told)) == (4, 1)
+    assert {one.problem for one in told} == {None} and told[-1].behind_bytes == 0
+
+
+def test_follower_says_that_its_log_is_missing_or_unreadable_and_goes_on_once_it_is_there(log):
+    assert told_by(log)[-1].problem is ReadingProblem.LOG_MISSING
+    log.symlink_to(log)  # Can't be opened, by root neither.
+    assert told_by(log)[-1].problem is ReadingProblem.LOG_UNREADABLE
+    log.unlink()
+    write(log, "one")
+    assert told_by(log)[-1].problem is None
+
+
+def test_log_that_can_not_be_opened_for_a_while_is_gone_on_with_at_its_place(log):
+    write(log, "one")
+    reader = LogTail(log, None)
+    place = (reader.read(), reader.read())[0].place
+    reader.close()
+    log.rename(log.with_suffix(".aside"))
+    log.symlink_to(log)
+    later = LogTail(log, place)
+    later.read()
+    assert later.trouble is not None
+    log.unlink()
+    log.with_suffix(".aside").rename(log)
+    write(log, "two")
+    assert drain(later) == ["two"] and later.trouble is None
+
+
+def test_unread_bytes_are_counted_over_rotated_files(log):
+    write(log, "one")
+    reader = LogTail(log, None)
+    reader.read()
+    log.rename(log.with_name("postfix.log.1"))
+    write(log.with_name("postfix.log.1"), "two")
+    write(log, "three")
+    assert reader.behind_bytes() == len("two\nthree\n")
+    assert drain(reader) == ["two", "three"] and reader.behind_bytes() == 0

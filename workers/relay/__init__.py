@@ -7,10 +7,12 @@ joining       lines of one queue id, joined into sightings of one delivery
 arrivals      messages that began to arrive and were not heard of since: the queue is asked
 memory        the place in the log and the open queue ids, kept in one transaction
 handover      to whom a bundle goes: the database, or the platform over HTTPS
+platform_api  the platform's API for machines: HTTPS, a key, an end to everything
 queue         Postfix' queue through its own programs: listing, holding, releasing, requeueing, deleting; bounded
 queue_agent   tells the platform what lies there, every few seconds, and carries out what people ordered
+queue_platform  the agent's way to the platform: the database, or HTTPS
 
-The platform's host runs ``follow`` where Postfix runs on it too; else the relay's own host runs it with an API key.
+The platform's host runs both where Postfix runs on it too; else the relay's own host runs them with an API key.
 Nothing is lost and nothing counts twice: the place moves only after a bundle was taken, and a bundle that comes twice
 changes nothing.
 """

@@ -13,7 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from sqlalchemy import text
 
@@ -21,12 +20,13 @@ from app import logs
 from app.config import Settings, load_settings
 from app.connections import one_connection
 from app.logs import get_logger
-from app.mail.postfix_log import Interrupted, is_postfix_line, parse_line
-from app.mail.relay_report import MAX_SIGHTINGS, Bundle, Seen
+from app.mail.postfix_log import Interrupted, LogEvent, is_lost, is_postfix_line, parse_line
+from app.mail.relay_report import MAX_DETAIL, MAX_SIGHTINGS, Bundle, Reading, ReadingProblem, Seen
 from workers.relay.arrivals import FIRST_LOOK_SECONDS, Arrivals, queue_of_log
 from workers.relay.handover import Handover, IntoDatabase, NotTaken, OverHttps
 from workers.relay.joining import Joiner
 from workers.relay.memory import Memory
+from workers.relay.platform_api import checked_address
 from workers.relay.queue import PostfixQueue
 from workers.relay.tail import LogTail
 
@@ -39,7 +39,7 @@ HEARTBEAT_TURNS = 10
 """After so many turns without anything new an empty bundle goes: the platform applies what waited, and knows we are here."""
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+NOTHING_TOLD = Reading()
 
 
 class Stopped(Exception):
@@ -60,6 +60,8 @@ class Follower:
         self._ended_at: datetime | None = None
         """When the log's end was last seen, by the platform's clock."""
         self._quiet_turns = HEARTBEAT_TURNS
+        self._lines = self._lost = 0
+        """Since the last bundle."""
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
         self._stopping.set()
@@ -77,7 +79,7 @@ class Follower:
         asked_at = self._patiently(self._handover.clock)
         portion = self._tail.read()
         now = datetime.now().astimezone()
-        events = [event for line in portion.lines if (event := parse_line(line, now=now))]
+        events = [event for line in portion.lines if (event := self._understood(line, now))]
         seen = self._joiner.join(events)
         interruptions = [event for event in events if isinstance(event, Interrupted)]
         known = self._known_after(interruptions)
@@ -109,9 +111,23 @@ class Follower:
         self._quiet_turns += 1
         if not (seen or has_gap or read_until) and self._quiet_turns < HEARTBEAT_TURNS:
             return
-        for bundle in bundles(seen, read_until, has_gap=has_gap):
+        for bundle in bundles(seen, read_until, has_gap=has_gap, reading=self._reading()):
             self._patiently(lambda bundle=bundle: self._handover.hand(bundle))  # type: ignore[misc]
-        self._quiet_turns = 0
+        self._quiet_turns = self._lines = self._lost = 0
+
+    def _understood(self, line: str, now: datetime) -> LogEvent | None:
+        event = parse_line(line, now=now)
+        self._lines += 1
+        self._lost += event is None and is_lost(line)
+        return event
+
+    def _reading(self) -> Reading:
+        trouble, behind = self._tail.trouble, self._tail.behind_bytes()
+        if trouble is None:
+            return Reading(self._lines, self._lost, behind)
+        is_missing = isinstance(trouble, FileNotFoundError)
+        problem = ReadingProblem.LOG_MISSING if is_missing else ReadingProblem.LOG_UNREADABLE
+        return Reading(self._lines, self._lost, behind, problem, str(trouble)[:MAX_DETAIL])
 
     def _patiently(self, act: Callable[[], R]) -> R:
         """Again and again while the platform doesn't answer, or doesn't let us in, with growing waits."""
@@ -126,13 +142,17 @@ class Follower:
             wait_seconds = min(2 * wait_seconds, LONGEST_WAIT_SECONDS)
 
 
-def bundles(seen: list[Seen], read_until: datetime | None, *, has_gap: bool) -> Iterator[Bundle]:
-    """At least one. The last one says how far the log was read."""
+def bundles(
+    seen: list[Seen], read_until: datetime | None, *, has_gap: bool, reading: Reading = NOTHING_TOLD
+) -> Iterator[Bundle]:
+    """At least one. The last one says how far the log was read, and how that goes."""
     starts = range(0, max(len(seen), 1), MAX_SIGHTINGS)
     for start in starts:
         is_last = start == starts[-1]
         part = tuple(seen[start : start + MAX_SIGHTINGS])
-        yield Bundle(part, read_until if is_last else None, has_gap=has_gap)
+        yield Bundle(
+            part, read_until if is_last else None, has_gap=has_gap, reading=reading if is_last else NOTHING_TOLD
+        )
 
 
 # The process.
@@ -170,11 +190,12 @@ def main() -> None:
 def _remote(told: argparse.Namespace) -> Follower:
     if not (told.log and told.key_file and told.state and (told.relay or "").isdecimal()):
         raise SystemExit("--platform needs --log, --state, --key-file and --relay with the relay's number.")
-    address = urlsplit(told.platform)
-    if address.scheme != "https" and address.hostname not in LOOPBACK:
-        raise SystemExit("--platform needs an https:// address: the key would be read on its way.")
+    try:
+        platform = checked_address(told.platform)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
     key = told.key_file.read_text().strip()
-    handover = OverHttps(told.platform, int(told.relay), key, told.ca_file)
+    handover = OverHttps(platform, int(told.relay), key, told.ca_file)
     return Follower(
         told.log, Memory(told.state), handover, _arrivals(told.log, told.config_dir or Path("/etc/postfix"))
     )

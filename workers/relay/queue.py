@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from app.mail.postfix_queue import QUEUE_ID, Listing, chunks_of_lines, read_listing
+from app.mail.queue_report import QueueTrouble
 
 LISTING_SECONDS = 60.0
 MAX_LISTING_BYTES = 1024**3
@@ -21,13 +22,18 @@ COMMAND_SECONDS = 60.0
 MAX_WORDS = 4000
 _BLOCK_BYTES = 256 * 1024
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
+_REFUSED = re.compile(r"superuser|permission denied|not authorized", re.IGNORECASE)
 _DONE = re.compile(
     r"^postsuper: ([0-9A-Za-z]{5,20}): (?:placed on hold|released from hold|requeued|removed)$", re.MULTILINE
 )
 
 
 class QueueUnavailable(Exception):
-    """Postfix' programs are missing, silent or refuse; nothing is known of the queue."""
+    """Postfix' programs are missing, silent or refuse."""
+
+    def __init__(self, words: str, trouble: QueueTrouble = QueueTrouble.FAILED) -> None:
+        super().__init__(words)
+        self.trouble = trouble
 
 
 class PostfixQueue:
@@ -108,14 +114,17 @@ class PostfixQueue:
         except subprocess.TimeoutExpired as error:
             raise QueueUnavailable(f"{program} did not end within {COMMAND_SECONDS:g} s") from error
         if ran.returncode:
-            raise QueueUnavailable(f"{program}: {ran.stderr[-MAX_WORDS:].strip()}")
+            words = ran.stderr[-MAX_WORDS:].strip()
+            trouble = QueueTrouble.REFUSED if _REFUSED.search(words) else QueueTrouble.FAILED
+            raise QueueUnavailable(f"{program}: {words}", trouble)
         return ran
 
 
 def _program(name: str) -> str:
     found = shutil.which(name, path=_PATH)
     if found is None:
-        raise QueueUnavailable(f"{name} is not on this machine: the queue agent runs where Postfix does")
+        words = f"{name} is not on this machine: the queue agent runs where Postfix does"
+        raise QueueUnavailable(words, QueueTrouble.NO_POSTFIX)
     return found
 
 

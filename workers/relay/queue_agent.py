@@ -1,4 +1,5 @@
-"""The queue agent: ``python -m workers.relay.queue_agent --relay NAME``. One per relay, where its Postfix runs.
+"""The queue agent: ``python -m workers.relay.queue_agent``. One per relay, where its Postfix runs: on the platform's host with
+``--relay NAME``, on the relay's own with ``--platform https://… --relay NUMBER --key-file FILE``.
 
 Every few seconds it tells the platform what lies in the queue, then carries out orders. Killed at any moment, it or another
 one does the same order again, to no other effect:
@@ -14,12 +15,10 @@ import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
-from typing import Protocol
 
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app import logs
@@ -28,48 +27,21 @@ from app.connections import one_connection
 from app.flow.relay_queue import commands, snapshot
 from app.flow.relay_queue.commands import Order, OrderedMail
 from app.logs import get_logger
-from app.mail.postfix_queue import Listing, QueuedMail
+from app.mail.postfix_queue import QueuedMail
 from app.models import QueueAction, QueueOutcome, Relay
+from workers.relay.platform_api import PlatformApi, checked_address
 from workers.relay.queue import PostfixQueue, QueueUnavailable
+from workers.relay.queue_platform import AWAY, LocalPlatform, QueuePlatform, RemotePlatform
 
 log = get_logger(__name__)
 
 EVERY_SECONDS = 3.0
 LISTING_SHARE = 5
 """A listing that takes a second is made every five at most: it reads every file of the queue."""
+LONGEST_WAIT_SECONDS = 20.0
+"""Less than what makes pages call it silent: an agent that may look but not touch tells what lies there all the same."""
 ORDERS_AT_ONCE = 20
 """Then the platform hears again what lies in the queue."""
-
-Outcomes = Mapping[str, QueueOutcome]
-
-
-class QueuePlatform(Protocol):
-    """The agent's way to the platform: the database, or HTTPS from the relay's own host."""
-
-    def tell(self, listing: Listing) -> None: ...
-    def next_order(self) -> Order | None: ...
-    def report(self, command_id: int, outcomes: Outcomes) -> None: ...
-
-
-class LocalPlatform:
-    """Implements ``QueuePlatform`` on the platform's own database."""
-
-    def __init__(self, settings: Settings, relay_id: int) -> None:
-        self._settings = settings
-        self._relay_id = relay_id
-        self._engine = one_connection(settings.database_url)
-
-    def tell(self, listing: Listing) -> None:
-        with Session(self._engine) as session:
-            snapshot.store(session, self._settings, self._relay_id, listing)
-
-    def next_order(self) -> Order | None:
-        with Session(self._engine) as session:
-            return commands.next_order(session, self._relay_id)
-
-    def report(self, command_id: int, outcomes: Outcomes) -> None:
-        with Session(self._engine) as session:
-            commands.report(session, self._relay_id, command_id, outcomes)
 
 
 class QueueAgent:
@@ -78,32 +50,60 @@ class QueueAgent:
         self._platform = platform
         self._every_seconds = every_seconds
         self._stopping = threading.Event()
+        self._failures = 0
+        """In a row."""
+        self._said = ""
 
     def stop(self) -> None:
         self._stopping.set()
 
     def run(self) -> None:
-        """Until stopped. While Postfix or the platform is away, it waits and tries again: a silent agent shows."""
+        """Until stopped. While Postfix or the platform is away, it waits, longer each time, and tries again."""
         while not self._stopping.is_set():
-            wait_seconds = self._every_seconds
             try:
-                wait_seconds = max(wait_seconds, LISTING_SHARE * self.turn())
-            except (QueueUnavailable, SQLAlchemyError, OSError) as error:
-                log.warning("queue_agent_waits", error=repr(error)[:500])
+                wait_seconds = max(self._every_seconds, LISTING_SHARE * self.turn())
+                self._failures, self._said = 0, ""
+            except QueueUnavailable as error:
+                wait_seconds = self._failed(error)
+                self._tell_trouble(error)
+            except AWAY as error:
+                wait_seconds = self._failed(error)
             self._stopping.wait(wait_seconds)
 
+    def _failed(self, error: Exception) -> float:
+        """Said once, not every few seconds. Returns how long to wait."""
+        words, self._failures = repr(error)[:500], self._failures + 1
+        if words != self._said:
+            log.warning("queue_agent_waits", error=words)
+            self._said = words
+        return min(LONGEST_WAIT_SECONDS, self._every_seconds * 2.0 ** min(self._failures - 1, 10))
+
+    def _tell_trouble(self, error: QueueUnavailable) -> None:
+        with suppress(*AWAY):
+            self._platform.trouble(error.trouble, str(error))
+
     def turn(self) -> float:
-        """Carry out what was ordered, then tell what lies there; returns how many seconds the listing took."""
-        for _ in range(ORDERS_AT_ONCE):
-            order = self._platform.next_order()
-            if order is None:
-                break
-            self.carry_out(order)
+        """Carry out what was ordered, then tell what lies there; returns how many seconds the listing took. Raises
+        QueueUnavailable, where Postfix takes no orders only after what lies there was told."""
+        refusal = self._carry_out_orders()
         began = time.monotonic()
         listing = self._queue.listing(most=snapshot.MOST_MAILS)
         seconds = time.monotonic() - began
         self._platform.tell(listing)
+        if refusal is not None:
+            raise refusal
         return seconds
+
+    def _carry_out_orders(self) -> QueueUnavailable | None:
+        for _ in range(ORDERS_AT_ONCE):
+            order = self._platform.next_order()
+            if order is None:
+                break
+            try:
+                self.carry_out(order)
+            except QueueUnavailable as error:
+                return error
+        return None
 
     def carry_out(self, order: Order) -> None:
         """Each mail of the order gets an outcome."""
@@ -150,36 +150,82 @@ def _outcome(mail: OrderedMail, found: Mapping[str, QueuedMail], done: set[str])
     return QueueOutcome.BUSY if mail.queue_id in found else QueueOutcome.GONE
 
 
+# The process.
+
+
+def arguments(given: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m workers.relay.queue_agent", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument(
+        "--relay", help="the relay's name, or its number where --platform is given; else RELAY_LOG_RELAY"
+    )
+    parser.add_argument("--config-dir", type=Path, metavar="DIR", help="of Postfix, where it is not /etc/postfix")
+    parser.add_argument("--every", type=float, default=EVERY_SECONDS, metavar="SECONDS", help="default: %(default)g")
+    parser.add_argument("--platform", help="https://… of the platform, where this is not its host")
+    parser.add_argument("--key-file", type=Path, help="file with the key of the relay's page, or of `flask relay key`")
+    parser.add_argument("--ca-file", type=Path, help="authority of the platform's certificate, where it is your own")
+    parser.add_argument("--if-configured", action="store_true", help="without a relay to look at wait to be stopped")
+    return parser.parse_args(given)
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    told = arguments(given)
+    logs.configure("console")
+    agent = (_remote(told) if told.platform else _local(told, load_settings())) or Idle()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: agent.stop())
+    agent.run()
+    log.info("queue_agent_stopped")
+
+
+class Idle:
+    """No work, and no failure that would have it started again and again."""
+
+    def __init__(self) -> None:
+        log.info("queue_agent_has_no_relay")
+        self._ended = threading.Event()
+
+    def stop(self) -> None:
+        self._ended.set()
+
+    def run(self) -> None:
+        self._ended.wait()
+
+
+def _remote(told: argparse.Namespace) -> QueueAgent:
+    if not (told.key_file and (told.relay or "").isdecimal()):
+        raise SystemExit("--platform needs --key-file and --relay with the relay's number.")
+    try:
+        platform = checked_address(told.platform)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    api = PlatformApi(platform, int(told.relay), told.key_file.read_text().strip(), told.ca_file)
+    log.info("queue_agent_started", relay_id=int(told.relay))
+    return QueueAgent(PostfixQueue(told.config_dir), RemotePlatform(api), every_seconds=told.every)
+
+
+def _local(told: argparse.Namespace, settings: Settings) -> QueueAgent | None:
+    logs.configure(settings.log_format)
+    relay = told.relay or settings.relay_log_relay
+    if not relay:
+        if told.if_configured:
+            return None
+        raise SystemExit("No relay to look at: give --relay, or set RELAY_LOG_RELAY.")
+    relay_id = relay_named(settings, relay)
+    if relay_id is None:
+        raise SystemExit(f"There is no relay named {relay!r}.")
+    config_dir = told.config_dir or Path(settings.relay_postfix_dir)
+    log.info("queue_agent_started", relay_id=relay_id)
+    return QueueAgent(PostfixQueue(config_dir), LocalPlatform(settings, relay_id), every_seconds=told.every)
+
+
 def relay_named(settings: Settings, name: str) -> int | None:
     engine = one_connection(settings.database_url)
     with Session(engine) as session:
         found = session.scalar(select(Relay.id).where(Relay.name == name))
     engine.dispose()
     return found
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m workers.relay.queue_agent", description=(__doc__ or "").split("\n")[0]
-    )
-    parser.add_argument("--relay", required=True, metavar="NAME", help="name of the relay, as its page shows it")
-    parser.add_argument("--config-dir", type=Path, metavar="DIR", help="of Postfix, where it is not /etc/postfix")
-    parser.add_argument("--every", type=float, default=EVERY_SECONDS, metavar="SECONDS", help="default: %(default)g")
-    asked = parser.parse_args(arguments)
-    settings = load_settings()
-    logs.configure(settings.log_format)
-    relay_id = relay_named(settings, asked.relay)
-    if relay_id is None:
-        parser.error(f"there is no relay {asked.relay!r}")
-    agent = QueueAgent(PostfixQueue(asked.config_dir), LocalPlatform(settings, relay_id), every_seconds=asked.every)
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        agent.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    log.info("queue_agent_started", relay_id=relay_id)
-    agent.run()
 
 
 if __name__ == "__main__":

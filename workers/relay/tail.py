@@ -64,9 +64,13 @@ class _File:
 
     def __init__(self, path: Path, offset: int = 0) -> None:
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self.inode = os.fstat(self._fd).st_ino
         self.offset = offset
-        self.first_line = self.fingerprint()
+        try:
+            self.inode = os.fstat(self._fd).st_ino
+            self.first_line = self.fingerprint()
+        except OSError:
+            self.close()
+            raise
 
     def fingerprint(self) -> str:
         line, newline, _rest = os.pread(self._fd, MAX_FIRST_LINE_BYTES, 0).partition(b"\n")
@@ -110,6 +114,19 @@ class LogTail:
         """Whether the current file was the live one while it was read: then somebody may still write to it."""
         self._skips_line = False
         self._renamed_at: float | None = None
+        self.trouble: OSError | None = None
+        """Why no file could be opened when it was last tried."""
+
+    def behind_bytes(self) -> int:
+        """Written and not read yet."""
+        file = self._current
+        if file is None:
+            return 0
+        left = max(0, file.size() - file.offset)
+        if self._is_live(file):
+            return left
+        later = [one.path for one in self._rotated() if one.inode != file.inode and one.written_ns > file.written_ns()]
+        return left + sum(map(_size, [*later, self._path]))
 
     def read(self) -> Portion:
         """What comes next, at most ``CHUNK_BYTES`` of it; only whole lines."""
@@ -198,9 +215,9 @@ class LogTail:
     def _begin(self, path: Path, offset: int = 0) -> None:
         self._was_live = False
         try:
-            self._current = _File(path, offset)
-        except FileNotFoundError:
-            self._current = None
+            self._current, self.trouble = _File(path, offset), None
+        except OSError as error:
+            self._current, self.trouble = None, error
 
     def _go_on(self, file: _File) -> bool:
         """A rotated file was read to its end: the next one, or the live log once nobody writes to this one any more. Returns
@@ -249,6 +266,13 @@ def _inode(path: Path) -> int | None:
         return path.stat().st_ino
     except FileNotFoundError:
         return None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _holds(path: Path, place: Place) -> bool:

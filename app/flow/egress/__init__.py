@@ -12,5 +12,5 @@ figures     what each IP sent, by day and provider; where it stands in its warm-
 warming     where warming IPs stand today; those that are through become active
 choosing    for the send path: the IPs that may send now
 spreading   for the send path: how many messages each of them gets
-using       for the send path: what each of them was given, counted
+using       what each of them was given and what became of it, counted: by the send path, and by what the log tells
 """

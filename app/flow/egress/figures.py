@@ -26,6 +26,8 @@ class Use:
     deferred: int = 0
     """Of the week, as the next one."""
     bounced: int = 0
+    delivered: int = 0
+    """Known only where somebody reads the relay's log."""
 
 
 NO_USE = Use()
@@ -54,6 +56,7 @@ def _uses(today: date, key: Any) -> Select[Any]:
         func.sum(EgressUse.submitted),
         func.sum(EgressUse.deferred),
         func.sum(EgressUse.bounced),
+        func.sum(EgressUse.delivered),
     ).where(EgressUse.day > today - timedelta(days=WEEK_DAYS), EgressUse.day <= today)
 
 

@@ -25,6 +25,8 @@ class Range:
     pool: str
     state: EgressState
     weight: int = 1
+    rate_per_hour: int | None = None
+    """Of each address; none: without limit."""
     first_number: int = 1
     """What ``{n}`` is for the first address."""
 
@@ -39,7 +41,8 @@ def sheet_of_range(wanted: Range) -> str:
     writer.writerow(COLUMNS)
     for number, address in enumerate(addresses, start=wanted.first_number):
         helo = wanted.helo_pattern.replace(NUMBER, str(number))
-        writer.writerow([address, helo, wanted.pool, wanted.state.value, wanted.weight, ""])
+        rate = "" if wanted.rate_per_hour is None else wanted.rate_per_hour
+        writer.writerow([address, helo, wanted.pool, wanted.state.value, wanted.weight, rate])
     return text.getvalue()
 
 

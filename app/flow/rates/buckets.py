@@ -29,7 +29,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class DayCap:
-    """``key`` names the day. ``used``: what the database knows of today, for a counter that was lost."""
+    """``key`` names the day. ``used``: what the database knows of today; the counter knows what is on its way, too."""
 
     key: str
     cap: int
@@ -57,7 +57,8 @@ local now = redis.call('TIME'); now = now[1] + now[2] / 1000000
 local function arguments(i) return ARGV[3*i-2], tonumber(ARGV[3*i-1]), tonumber(ARGV[3*i]) end
 local function free(i)
     local kind, a, b = arguments(i)
-    if kind == 'day' then return a - (tonumber(redis.call('GET', KEYS[i])) or b) end
+    -- The database knows more where the relay's log told later that mail left by this IP, or Redis was flushed.
+    if kind == 'day' then return a - math.max(tonumber(redis.call('GET', KEYS[i])) or 0, b) end
     local state = redis.call('HMGET', KEYS[i], 'tokens', 'at')
     local at = tonumber(state[2]) or now
     -- The clock was set back: from here on it counts anew, else nothing would come until it has caught up.

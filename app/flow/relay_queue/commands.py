@@ -167,11 +167,11 @@ def _open() -> Any:
 
 def report(session: AnySession, relay_id: int, command_id: int, outcomes: Mapping[str, QueueOutcome]) -> None:
     """What became of some mails. Commits. Told again, nothing changes; what is told of a command that was withdrawn
-    meanwhile is written down all the same, since it happened."""
+    meanwhile is written down all the same, since it happened. What nobody confirmed was ordered from nobody."""
     command = session.scalar(
         select(QueueCommand).where(QueueCommand.id == command_id, QueueCommand.relay_id == relay_id).with_for_update()
     )
-    if command is None:
+    if command is None or command.status is QueueCommandStatus.PROPOSED:
         session.rollback()
         return
     told = {"command": command_id, "ids": list(outcomes), "outcomes": [one.value for one in outcomes.values()]}

@@ -49,9 +49,9 @@ class QueueState:
 
 
 def state(session: AnySession, relay_id: int) -> QueueState | None:
-    """None where no agent ever spoke."""
+    """None where no agent ever told what lies there."""
     told = select(RelayQueue.seen_at, RelayQueue.total, RelayQueue.unreadable, func.now().label("now"))
-    row = session.execute(told.where(RelayQueue.relay_id == relay_id)).one_or_none()
+    row = session.execute(told.where(RelayQueue.relay_id == relay_id, RelayQueue.seen_at.is_not(None))).one_or_none()
     return QueueState(row.seen_at, row.total, row.unreadable, row.now - row.seen_at) if row else None
 
 

@@ -75,7 +75,8 @@ def delivery_of(sender: str, reader: TokenReader) -> DeliveryRef | None:
 NOTE = """
     INSERT INTO relay_queue (relay_id, seen_at, total, unreadable) VALUES (:relay, now(), :total, :unreadable)
     ON CONFLICT (relay_id) DO UPDATE
-    SET seen_at = excluded.seen_at, total = excluded.total, unreadable = excluded.unreadable
+    SET seen_at = excluded.seen_at, heard_at = excluded.seen_at, total = excluded.total, unreadable = excluded.unreadable,
+        problem = '', problem_detail = ''
 """
 
 STAGE = """

@@ -37,6 +37,10 @@ def canary_words(detail: str) -> str:
 def _canary_word(what: str = "", count: str = "", whole: str = "", limit: str = "") -> str:
     sentences = {
         "bounced": _("rebotaron %(count)s de %(whole)s (%(share)s; el límite es %(limit)s %%)"),
+        "failed": _(
+            "fallaron %(count)s de %(whole)s (%(share)s; el límite es %(limit)s %%): no se pudieron armar, o rechazan "
+            "nuestra dirección IP o nuestro dominio"
+        ),
         "deferred": _("quedaron diferidos %(count)s de %(whole)s (%(share)s; el límite es %(limit)s %%)"),
         "complained": _(
             "reclamaron por correo no deseado %(count)s de %(whole)s (%(share)s; el límite es %(limit)s %%)"

@@ -23,6 +23,14 @@ class PoolForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     name = StringField(_l("Nombre del grupo"), validators=[DataRequired(), Length(max=MAX_NAME)])
 
 
+def rate_field(description: Any) -> IntegerField:
+    return IntegerField(
+        _l("Límite de correos por hora"),
+        validators=[Optional(), NumberRange(1, MAX_RATE_PER_HOUR)],
+        description=description,
+    )
+
+
 class IpForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     address = StringField(_l("Dirección IP"), validators=[DataRequired(), Length(max=60)], render_kw=TECHNICAL)
     helo_name = StringField(
@@ -38,11 +46,7 @@ class IpForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
         validators=[InputRequired(), NumberRange(1, MAX_WEIGHT)],
         description=_l("Su parte del correo del grupo: con peso 2 envía el doble que con 1."),
     )
-    rate_per_hour = IntegerField(
-        _l("Límite de correos por hora"),
-        validators=[Optional(), NumberRange(1, MAX_RATE_PER_HOUR)],
-        description=_l("De todo lo que sale por ella. Vacío: solo los límites de cada proveedor."),
-    )
+    rate_per_hour = rate_field(_l("De todo lo que sale por ella. Vacío: solo los límites de cada proveedor."))
 
     def __init__(self, pools: Sequence[EgressPool], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -99,6 +103,7 @@ class RangeForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     )
     weight = IntegerField(_l("Peso"), default=1, validators=[InputRequired(), NumberRange(1, MAX_WEIGHT)])
     state = beginning_field()
+    rate_per_hour = rate_field(_l("De cada dirección, no de todas juntas. Vacío: solo los límites de cada proveedor."))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -111,6 +116,7 @@ class RangeForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
             pool=self.pool.data or "",
             state=self.state.data,
             weight=self.weight.data or 0,
+            rate_per_hour=self.rate_per_hour.data,
             first_number=self.first_number.data or 0,
         )
 

@@ -96,6 +96,10 @@ RULES: Mapping[str, Callable[[], str]] = {
         "A esta dirección le falta el nombre inverso (PTR) o TLS, dice Google. Revise su configuración."
     ),
     "google_ip_suspicious": lambda: _("Google desconfía de esta dirección por su reputación."),
+    "google_low_domain_reputation": lambda: _(
+        "Google rechaza el correo de nuestro dominio por su reputación: otra dirección no cambia nada."
+    ),
+    "google_low_reputation": lambda: _("Google rechaza el correo de esta dirección por su reputación."),
     "google_slow_down": lambda: _("Google pide ir más lento."),
     "yahoo_deferred_for_good": lambda: _(
         "Yahoo ya no acepta correo de esta dirección (TS03). Escriba a su servicio para remitentes."

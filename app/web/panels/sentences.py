@@ -6,6 +6,7 @@ from flask_babel import gettext as _
 from app.flow.monitoring import Alarm, AlarmKind
 from app.models import ImportStatus
 from app.web.campaigns.causes import pause_cause
+from app.web.formats import span
 
 Badge = tuple[str, str]
 """Text and colour."""
@@ -22,6 +23,12 @@ def alarm_sentence(alarm: Alarm) -> str:
             name=alarm.name,
             bounced=bounced,
             answered=answered,
+        ),
+        AlarmKind.RELAY_LOG_SILENT: _(
+            "El relay «%(name)s» recibe correos, pero desde hace %(span)s nadie cuenta qué fue de ellos: los entregados y "
+            "los rebotes no se ven. Quien administra debe revisar el seguidor de su registro.",
+            name=alarm.name,
+            span=span(int(alarm.detail)) if alarm.kind is AlarmKind.RELAY_LOG_SILENT else "",
         ),
         AlarmKind.UNCONFIRMED: _(
             "La campaña «%(name)s» tiene correos sin confirmar y su relay no puede decir si los recibió: "
@@ -54,7 +61,9 @@ def import_status(status: ImportStatus) -> Badge:
 
 
 def subject_url(kind: str, subject_id: int) -> str:
-    """Where a campaign or an import has its page."""
+    """Where a campaign, an import or what a relay reports has its page."""
+    if kind == "relay":
+        return url_for("relay_reports.index", relay_id=subject_id)
     if kind == "import":
         return url_for("imports.show", import_id=subject_id)
     return url_for("campaigns.show", campaign_id=subject_id)
