@@ -69,7 +69,9 @@ class Settings:
     max_retry_age_seconds: int = 48 * 3600
     """A delivery deferred for longer than this since its first attempt has failed."""
     relay_failures_before_pause: int = 10
-    """Consecutive relay failures after which a campaign pauses itself."""
+    """Consecutive relay failures after which a campaign pauses itself, where they also span the seconds below."""
+    relay_patience_seconds: int = 300
+    """How long a relay may be away before its campaigns pause: after a restart or a short outage they go on by themselves."""
     smtp_timeout_seconds: int = 60
     dns_servers: str = ""
     """Comma-separated resolvers (``192.0.2.53`` or ``192.0.2.53:5353``) for checking published records and finding out who

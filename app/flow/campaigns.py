@@ -249,6 +249,7 @@ def resume_campaign(session: AnySession, panel_id: int, campaign_id: int) -> Non
         sources=[CampaignStatus.PAUSED],
         status_reason=None,
         relay_failures=0,
+        relay_failing_since=None,
         lease_expires_at=None,
     )
     bell.ring_dispatcher(session)

@@ -238,7 +238,8 @@ def _count_relay_failures(
     session: AnySession, settings: Settings, batch: "ClaimedBatch", answers: Sequence[Answer]
 ) -> float:
     """A chunk in which the relay failed and took nothing adds one to the campaign's run of failures; any other ends the
-    run. At the limit the campaign pauses itself. Returns how long the batch should rest."""
+    run. Where they are many and the relay has been away for long, the campaign pauses itself: many alone happen within a
+    second, when the relay is started anew. Returns how long the batch should rest."""
     campaign_id = batch.campaign_id
     # What the breaker answers by slowing down is a provider that works: waiting helps, a person doesn't have to come.
     answers = [answer for answer in answers if not _holds_back(batch.provider, answer)]
@@ -248,17 +249,23 @@ def _count_relay_failures(
     is_relay = sum(is_relay_trouble(a) for a in answers) > 1 or (trouble and trouble.kind is AnswerKind.NOT_SENT)
     if trouble is None or took_something or not is_relay:
         session.execute(
-            text("UPDATE campaign SET relay_failures = 0 WHERE id = :id AND relay_failures > 0"), {"id": campaign_id}
+            text(
+                "UPDATE campaign SET relay_failures = 0, relay_failing_since = NULL WHERE id = :id AND relay_failures > 0"
+            ),
+            {"id": campaign_id},
         )
         return 0.0
-    failures = session.scalar(
-        text("UPDATE campaign SET relay_failures = relay_failures + 1 WHERE id = :id RETURNING relay_failures"),
-        {"id": campaign_id},
-    )
+    failures, seconds = session.execute(text(COUNT_FAILURE), {"id": campaign_id}).one_or_none() or (0, 0)
     log.warning("relay_failed", campaign_id=campaign_id, failures=failures, reply=trouble.text[:200])
-    if failures is not None and failures >= settings.relay_failures_before_pause:
+    if failures >= settings.relay_failures_before_pause and seconds >= settings.relay_patience_seconds:
         _pause(session, campaign_id, coded(PauseReason.RELAY_FAILURES, trouble.text[:200]))
     return min(60.0, 2.0 ** min(failures or 1, 6))
+
+
+COUNT_FAILURE = """
+    UPDATE campaign SET relay_failures = relay_failures + 1, relay_failing_since = coalesce(relay_failing_since, now())
+    WHERE id = :id RETURNING relay_failures, extract(epoch FROM now() - relay_failing_since)
+"""
 
 
 def _holds_back(provider: str, answer: Answer) -> bool:

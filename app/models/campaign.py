@@ -104,6 +104,8 @@ class Campaign(Model):
     canary_until: Mapped[datetime | None] = mapped_column(Timestamp)
     relay_failures: Mapped[int] = mapped_column(default=0, server_default="0")
     """Consecutive relay failures; any answer of the relay sets it back to 0."""
+    relay_failing_since: Mapped[datetime | None] = mapped_column(Timestamp)
+    """When the first of them was."""
 
     frozen_on: Mapped[date | None] = mapped_column(Date)
     """The day the freezing of the audience began: the partition of all its deliveries. Never changes."""

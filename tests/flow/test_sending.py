@@ -344,7 +344,7 @@ def test_dead_relay_pauses_the_campaign_and_says_why(
 ) -> None:
     with ScriptedRelay() as relay:
         factories.relay(session, panel, relay.port)
-    few = replace(settings, relay_failures_before_pause=3)
+    few = replace(settings, relay_failures_before_pause=3, relay_patience_seconds=0)
     for n in range(1, 4):
         session.execute(text("UPDATE batch SET next_attempt_at = NULL"))
         session.commit()
@@ -361,12 +361,32 @@ def test_dead_relay_pauses_the_campaign_and_says_why(
 def test_one_success_ends_the_run_of_relay_failures(
     session: AnySession, settings: Settings, panel: Panel, frozen: Campaign
 ) -> None:
-    session.execute(text("UPDATE campaign SET relay_failures = 2"))
+    session.execute(text("UPDATE campaign SET relay_failures = 2, relay_failing_since = now()"))
     session.commit()
     with ScriptedRelay(messages_before_421=4) as relay:
         factories.relay(session, panel, relay.port)
         sending.send_batch(session, street(settings), batch_ids(session)[0])
-    assert session.scalar(text("SELECT relay_failures FROM campaign")) == 0
+    assert session.execute(text("SELECT relay_failures, relay_failing_since FROM campaign")).one() == (0, None)
+
+
+def test_relay_that_is_away_for_a_moment_pauses_nothing_however_many_notice(
+    session: AnySession, settings: Settings, panel: Panel, frozen: Campaign
+) -> None:
+    with ScriptedRelay() as relay:
+        factories.relay(session, panel, relay.port)
+    few = replace(settings, relay_failures_before_pause=3, relay_patience_seconds=60)
+
+    def try_all() -> CampaignStatus:
+        session.execute(text("UPDATE batch SET next_attempt_at = NULL"))
+        session.commit()
+        for batch_id in batch_ids(session):
+            sending.send_batch(session, street(few), batch_id)
+        return session.get_one(Campaign, frozen.id, populate_existing=True).status
+
+    assert [try_all() for _ in range(3)] == [CampaignStatus.SENDING] * 3
+    assert session.scalar(text("SELECT relay_failures FROM campaign")) == 9
+    session.execute(text("UPDATE campaign SET relay_failing_since = relay_failing_since - interval '61 seconds'"))
+    assert try_all() is CampaignStatus.PAUSED
 
 
 def test_relay_that_refuses_our_sender_burns_nobody(

@@ -103,7 +103,7 @@ def test_lifted_by_hand_it_sends_at_once_and_again_its_whole_share(stage, sink, 
 
 def test_every_ip_refused_with_421_waits_and_does_not_pause_the_campaign(stage, sink):
     sink.judge = refuses(TSS04)
-    scene = stage(sink, provider="yahoo", relay_failures_before_pause=1)
+    scene = stage(sink, provider="yahoo", relay_failures_before_pause=1, relay_patience_seconds=0)
     scene.send()
     assert [scene.factor(address) for address in scene.ips] == [0, 0, 0] and scene.waits_for() == {"suspended"}
     assert scene.campaign_status() is CampaignStatus.SENDING
