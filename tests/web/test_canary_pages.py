@@ -119,10 +119,11 @@ def test_live_page_shows_the_part_against_its_limits(manager, session, panel):
     session.commit()
     complaining.note_complaint(session, campaign, 1, source="letter:1")
     words = " ".join(manager.text(f"{BASE}/{campaign.id}/live").split())
-    assert (
-        "De 4 probados: rebotados 1 (25 %), límite 5 %; fallidos 0 (0 %), límite 5 %; diferidos 1 (25 %), límite 20 %; reclamos 1 (50 %)"
-        in words
+    told = (
+        "De 4 probados: rebotados 1 (25 %), límite 5 %; fallidos 0 (0 %), límite 5 %; diferidos 1 (25 %), límite 20 %; "
+        "reclamos 1 (50 %)"
     )
+    assert told in words
     assert "marcó como correo no deseado" in manager.text(f"{BASE}/{campaign.id}/recipients/1")
 
 
