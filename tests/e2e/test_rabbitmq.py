@@ -11,9 +11,9 @@ from app.extensions import db
 from app.flow import composing
 from app.flow.installation import broker_state
 from app.models import Campaign
-from ops import chaos
 from ops.bench import stage as stages
 from ops.bench.ledgers import against_the_relay
+from ops.chaos import run as chaos
 from ops.services.rabbitmq import RabbitService
 from tests.e2e.test_lanes import THREADS, urgent_starts_while_bulk_runs
 

@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from app.extensions import db
 from app.models import Contact, MailDomain, RemovedField
-from ops import chaos
 from ops.bench import stage as stages
+from ops.chaos import run as chaos
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60

@@ -15,7 +15,7 @@ from app.mail.postfix_queue import Listing, read_listing
 from app.mail.queue_report import MAX_PACKED_BYTES, pack
 from app.models import QueueAction
 from tests import factories, ledger
-from tests.flow.relay_queue.conftest import campaign, ip, queued, relay, sender_of, tell
+from tests.flow.relay_queue.conftest import campaign, queued, sender_of, tell
 
 PATHS = ("next", "listing", "outcomes", "trouble")
 

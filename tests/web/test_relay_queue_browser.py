@@ -9,7 +9,7 @@ from app.models import CampaignStatus, QueueOutcome
 from tests import factories, ledger
 from tests.e2e.test_every_page import enter
 from tests.e2e.watch import Watch
-from tests.flow.relay_queue.conftest import campaign, ip, queued, relay, sender_of, tell
+from tests.flow.relay_queue.conftest import campaign, queued, sender_of, tell
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 

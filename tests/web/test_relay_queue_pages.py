@@ -10,7 +10,7 @@ from sqlalchemy import text
 from app.flow.relay_queue import commands
 from app.models import QueueOutcome
 from tests.fixtures.app import log_in
-from tests.flow.relay_queue.conftest import campaign, ip, queued, relay, sender_of, tell
+from tests.flow.relay_queue.conftest import campaign, queued, sender_of, tell
 from tests.pages import submit
 from tests.web.pages import text_of
 
