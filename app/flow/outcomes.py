@@ -16,7 +16,6 @@ from app.flow.submission import Answer, AnswerKind
 from app.logs import get_logger
 from app.mail.backoff import rule_for
 from app.mail.blame import is_about_us
-from app.mail.mailbox_providers import OTHER as OTHER_PROVIDER
 from app.mail.replies import RelayTrouble, Stage, Verdict, classify_reply
 from app.mail.retry import gives_up, next_attempt_after
 from app.models import CAMPAIGN_TRANSITIONS, CampaignStatus, DeliveryStatus, OwnReply, PauseReason, coded, sources_of
@@ -120,9 +119,7 @@ def _tell_breaker(
         breaker.heard(session, relay_id=relay_id, provider=batch.provider, replies=replies, now=now)
 
 
-def judge(
-    answer: Answer, delivery: Marked, settings: Settings, now: datetime, *, provider: str = OTHER_PROVIDER
-) -> _Row:
+def judge(answer: Answer, delivery: Marked, settings: Settings, now: datetime, *, provider: str) -> _Row:
     """The delivery's new state. Pure."""
     reply = answer.text[:MAX_REPLY_CHARACTERS] or None
     if answer.kind is AnswerKind.LOST:

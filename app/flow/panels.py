@@ -6,6 +6,7 @@ from zoneinfo import available_timezones
 
 from sqlalchemy import select
 
+from app.flow.campaign_content import CANARY_LIMIT_FIELDS
 from app.flow.problem import Problem
 from app.flow.relays import MOST_PER_HOUR
 from app.flow.sessions import AnySession
@@ -62,7 +63,7 @@ def limit_panel(session: AnySession, panel: Panel, *, weight: int, rate_per_hour
     session.commit()
 
 
-CANARY_FIELDS = ("canary_minutes", "canary_bounced_percent", "canary_deferred_percent", "canary_complained_percent")
+CANARY_FIELDS = ("canary_minutes", *CANARY_LIMIT_FIELDS)
 
 
 def set_canary(

@@ -47,7 +47,7 @@ def clean_text(text: str) -> str:
 
 
 def encode_literal(text: str) -> bytes:
-    """One segment of the author's text, `TOKEN_MARK` included; LF is a line end. Used once per campaign."""
+    """One segment of the author's text, `TOKEN_MARK` included; LF is a line end."""
     lines = text.split("\n")
     encoded = [_encode_line(line) + b"\r\n" for line in lines[:-1]]
     if lines[-1]:

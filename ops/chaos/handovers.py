@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.mail.egress_header import EGRESS_HEADER
+
 QUEUE_ID = r"([0-9A-Za-z]{5,30})"
 NAMED = re.compile(rf"/cleanup\[\d+\]: {QUEUE_ID}: message-id=(<[^>]+>)")
-ASKED = re.compile(rf"/cleanup\[\d+\]: {QUEUE_ID}: filter: header X-Chaski-Egress: (\S+) ")
+ASKED = re.compile(rf"/cleanup\[\d+\]: {QUEUE_ID}: filter: header {EGRESS_HEADER}: (\S+) ")
 SENT = re.compile(rf"/smtp\[\d+\]: {QUEUE_ID}: .* status=sent ")
 
 

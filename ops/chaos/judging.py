@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from ops.chaos.handovers import Handovers
 from ops.sink_process import Witnessed
 
+MOST_LINES_A_KILL = 100
+"""So many lines of its log may die with a Postfix. Where more are missing, these rules or the follower are wrong."""
+
 WRONG = (
     "lost",
     "duplicated",
@@ -25,6 +28,7 @@ WRONG = (
     "by_other_ip",
     "retry_by_other_ip",
     "by_quarantined_ip",
+    "log_too_poor",
 )
 
 
@@ -42,13 +46,19 @@ class Planned:
 
 
 def judge(
-    ledger: Collection[Planned], captured: Iterable[Witnessed], log: Handovers, quarantined: Collection[str]
+    ledger: Collection[Planned],
+    captured: Iterable[Witnessed],
+    log: Handovers,
+    quarantined: Collection[str],
+    *,
+    relay_kills: int,
 ) -> dict[str, int]:
     copies = by_key(captured)
     keys = {(one.email, one.message_id) for one in ledger}
     statuses = Counter(one.status for one in ledger)
     again = {key: len(found) - 1 for key, found in copies.items()}
     by_relay = sum(number for key, number in again.items() if is_one_handover(copies[key], log))
+    unread = sum(copy.queue_id not in log.address_of for found in copies.values() for copy in found)
     not_logged = sum(is_not_logged(one, copies.get((one.email, one.message_id), []), log) for one in ledger)
     return {
         "planned": len(ledger),
@@ -60,6 +70,7 @@ def judge(
         "foreign": len(copies.keys() - keys),
         "unknown": statuses["unknown"],
         "outcome_not_logged": not_logged,
+        "log_too_poor": max(0, not_logged + unread - MOST_LINES_A_KILL * relay_kills),
         "not_delivered": len(ledger) - statuses["delivered"] - not_logged,
         "retried": sum(one.attempts > 1 for one in ledger),
         **ips(ledger, copies, log, quarantined),

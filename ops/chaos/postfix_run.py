@@ -139,7 +139,13 @@ class PostfixChaos(practice.Chaos):
         log = read_handovers(self.relay.logs)
         quarantined = [f"127.0.1.{number}" for number in QUARANTINED]
         return {
-            **judging.judge(self.ledger(campaign_id), self.relay.sink.witnessed(), log, quarantined),
+            **judging.judge(
+                self.ledger(campaign_id),
+                self.relay.sink.witnessed(),
+                log,
+                quarantined,
+                relay_kills=self.done["killed_postfix"],
+            ),
             "turned_away_452": self.relay.turned_away(),
             "certificate_findings": len(self.certificate_findings(campaign_id)),
         }

@@ -30,8 +30,7 @@ FULL_PATIENCE_SECONDS = 30.0
 class ChaosRelay:
     """The platform's row of it, the running Postfix, and what is behind it."""
 
-    def __init__(self, row: Relay, service: PostfixService, sink: SinkProcess) -> None:
-        self.row_id = row.id
+    def __init__(self, service: PostfixService, sink: SinkProcess) -> None:
         self.service = service
         self.sink = sink
 
@@ -77,18 +76,18 @@ def chaos_relay(stage: Stage, panel: Panel, directory: Path) -> Iterator[ChaosRe
     """The panel's relay from now on."""
     directory.chmod(0o755)  # Postfix' account passes.
     reservation = ports.reserve_next("127.0.0.1", FIRST_PORT)
-    row = make_relay(panel, reservation.port)
+    make_relay(panel, reservation.port)
     with SinkProcess(record=directory / "captured", is_witness=True) as sink:
         service = PostfixService(directory / "postfix", rendered(stage, directory), overrides(sink.port))
         try:
             service.start()
-            yield ChaosRelay(row, service, sink)
+            yield ChaosRelay(service, sink)
         finally:
             service.kill()
             reservation.release()
 
 
-def make_relay(panel: Panel, port: int) -> Relay:
+def make_relay(panel: Panel, port: int) -> None:
     row = Relay(
         name=NAME, host="127.0.0.1", port=port, security=RelaySecurity.NONE, connections=2,
         messages_per_connection=MESSAGES_PER_CONNECTION,
@@ -101,7 +100,6 @@ def make_relay(panel: Panel, port: int) -> Relay:
     db.session.add_all(egress_ip(row, pool, number) for number in range(1, IPS + 1))
     panel.relay_id, panel.mode = row.id, PanelMode.REAL
     db.session.commit()
-    return row
 
 
 def egress_ip(relay: Relay, pool: EgressPool, number: int) -> EgressIp:

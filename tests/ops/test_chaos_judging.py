@@ -34,7 +34,7 @@ CAPTURED = [captured(1), captured(2)]
 
 
 def wrong(ledger: list[Planned], sink: list[Witnessed], log: Handovers | None = None) -> dict[str, int]:
-    found = judge(ledger, sink, log or a_log(1, 2), QUARANTINED)
+    found = judge(ledger, sink, log or a_log(1, 2), QUARANTINED, relay_kills=1)
     return {name: found[name] for name in WRONG if found[name]}
 
 
@@ -62,7 +62,7 @@ def test_each_disagreement_is_noticed(ledger, sink, found):
 
 
 def test_same_queue_file_delivered_twice_is_the_relays_doing():
-    found = judge(LEDGER, [*CAPTURED, captured(2)], a_log(1, 2), QUARANTINED)
+    found = judge(LEDGER, [*CAPTURED, captured(2)], a_log(1, 2), QUARANTINED, relay_kills=1)
     assert (found["relay_redelivered"], found["duplicated"]) == (1, 0)
 
 
@@ -81,8 +81,19 @@ def test_relay_is_not_blamed_where_it_named_no_queue_file():
 def test_outcome_whose_line_was_lost_with_the_relay_is_counted_by_itself():
     log = a_log(1, 2)
     log.sent.remove("QUEUE2")
-    found = judge([planned(1), planned(2, status="accepted")], CAPTURED, log, QUARANTINED)
+    found = judge([planned(1), planned(2, status="accepted")], CAPTURED, log, QUARANTINED, relay_kills=1)
     assert (found["outcome_not_logged"], found["not_delivered"]) == (1, 0)
+
+
+def test_log_that_says_nothing_is_no_excuse():
+    """Neither where no Postfix was killed, nor where a kill would have taken a whole log."""
+    log = a_log(1, 2)
+    log.sent.remove("QUEUE2")
+    ledger = [planned(1), planned(2, status="accepted")]
+    assert judge(ledger, CAPTURED, log, QUARANTINED, relay_kills=0)["log_too_poor"] == 1
+    many = range(1, 203)
+    found = judge([planned(n) for n in many], [captured(n) for n in many], Handovers(), QUARANTINED, relay_kills=2)
+    assert found["log_too_poor"] == 2
 
 
 def test_retry_that_asked_for_another_ip_is_noticed():

@@ -25,6 +25,8 @@ log = get_logger(__name__)
 FIRST_LOOK_SECONDS = 300.0
 """More than twice the relay's ``smtpd_timeout``; later looks each wait twice as long as the one before."""
 LAST_LOOK_SECONDS = 24 * 3600.0
+QUEUE_AWAY_SECONDS = 30.0
+"""Until a queue that could not be listed is asked again."""
 LOG_DELAY_SECONDS = 5.0
 """A line that was sent before the queue was listed is in the log after so long."""
 MOST_MAILS = 200_000
@@ -115,7 +117,8 @@ class Arrivals:
             listing = queue.listing(most=2 * len(due), wanted=due)
         except QueueUnavailable as error:
             log.warning("follower_queue_unknown", error=str(error))
-            self._later(due, now)
+            for queue_id in due:  # Nothing was seen, so nothing is given up.
+                self.arriving[queue_id].look_at = now + QUEUE_AWAY_SECONDS
             return []
         there = frozenset(mail.queue_id for mail in listing.mails)
         self.look = Look(self.clock(), asked_at, due - there if not listing.unreadable else frozenset())
@@ -128,6 +131,7 @@ class Arrivals:
             one = self.arriving[queue_id]
             one.look_at = now + (now - one.began)
             if one.look_at - one.began > LAST_LOOK_SECONDS:
+                log.warning("follower_gives_up_message", queue_id=queue_id, seconds=round(now - one.began))
                 del self.arriving[queue_id]
 
     @staticmethod

@@ -1,6 +1,6 @@
 """Submits a chunk over several connections from one thread.
 
-Messages are rendered only when a connection wants one, while the relay works on the one before. A message that was
+Messages are asked for only when a connection wants one; the street writes some at a time. A message that was
 provably not sent when its connection went away goes to another connection, twice at most; then it counts as refused for
 now, so that a message which kills connections can't keep the relay busy. Each message taken is answered exactly once.
 

@@ -134,6 +134,9 @@ def own_replies() -> dict[OwnReply, str]:
         OwnReply.NOT_RENDERED: _("El mensaje de esta persona no se pudo armar (%(detail)s)."),
         OwnReply.FOUND_AT_RELAY: _("El relay ya lo tenía: se encontró por su Message-ID, con el número %(detail)s."),
         OwnReply.NOT_FOUND_AT_RELAY: _("El relay no lo tiene: se buscó por su Message-ID."),
+        OwnReply.REFUSED_FOR_US: _(
+            "Bloqueado: el proveedor rechaza nuestra dirección IP o nuestro dominio, no a la persona. Dijo: «%(detail)s»."
+        ),
         OwnReply.DELETED_FROM_QUEUE: _(
             "Quien administra lo borró de la cola del relay antes de que saliera (número %(detail)s)."
         ),
