@@ -19,6 +19,8 @@ from tests.fixtures.laws import arrange
 from tests.relay_street import RelayStreet
 
 NOW = datetime.now(UTC).replace(microsecond=0)
+
+pytestmark = pytest.mark.usefixtures("fresh_now")
 SPAMHAUS = "550 5.7.1 Service unavailable; client [192.0.2.1] blocked using Spamhaus"
 SAID = f"host mx.test[192.0.2.9] said: {SPAMHAUS} (in reply to RCPT TO command)"
 UNKNOWN = "host mx.test[192.0.2.9] said: 550 5.1.1 User unknown (in reply to RCPT TO command)"

@@ -23,6 +23,8 @@ from workers.street import ask_relay
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
+pytestmark = pytest.mark.usefixtures("fresh_now")
+
 
 @pytest.fixture
 def street(session, settings, panel) -> RelayStreet:

@@ -9,13 +9,13 @@ from flask import Flask
 WEB = Path(__file__).resolve().parents[2] / "app" / "web"
 WORDS = frozenset(
     """
-    activate addresses api archive assignments campaigns cancel certificate chaski check clear commands confirm
+    activate addresses api archive assignments campaigns canary cancel certificate chaski check clear commands confirm
     contacts count csv custom deactivate delete detail dkim domains duplicate edit egress eml end erase export
-    fields follow forecast healthz holds html import imports keys known language lift limits list lists live log login
-    logout lookup mapping message monitor move new outcomes overview p part password pause people pools practice
+    fields follow forecast healthz holds html import imports keys known language lift limits list listing lists live log login
+    logout lookup mapping message monitor move new next outcomes overview p part password pause people pools practice
     preview profile progress proof proofs propose providers quarantine queue range real recipients rejects relay reports revoke
     relays release report reset restore resume review rows schedule send sessions settings settle sizes static
-    subject subscribe suppressions test text unschedule unsubscribe up users warm well withdraw zip
+    subject subscribe suppressions test text trouble unschedule unsubscribe up users warm well withdraw zip
     """.split()
 )
 QUESTIONS = frozenset(

@@ -22,6 +22,8 @@ from workers.relay.memory import Memory
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
+pytestmark = pytest.mark.usefixtures("fresh_now")
+
 
 @pytest.fixture
 def street(session, settings, panel) -> RelayStreet:

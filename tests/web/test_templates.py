@@ -42,6 +42,8 @@ NAMES = {
     "CSV",
     "HTML",
     "PostgreSQL",
+    "RabbitMQ",
+    "Redis",
 }
 """Words that are the same in every language."""
 SPOKEN_ATTRIBUTES = {"title", "alt", "placeholder", "aria-label", "aria-description", "data-confirm", "label"}

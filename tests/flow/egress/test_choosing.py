@@ -14,6 +14,8 @@ from tests import factories
 
 NOW = datetime.now(UTC)
 
+pytestmark = pytest.mark.usefixtures("fresh_now")
+
 
 @pytest.fixture
 def urgent(session, relay, pool):

@@ -16,6 +16,8 @@ from tests.relay_street import RelayStreet
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
+pytestmark = pytest.mark.usefixtures("fresh_now")
+
 
 @pytest.fixture
 def street(session, settings, panel):

@@ -12,7 +12,7 @@ from app.mail.postfix_queue import Listing, read_listing
 from app.mail.tokens import make_token, return_path
 from tests import factories, ledger
 
-SAID = "host mx[192.0.2.1] said: 452 4.2.2 mailbox full (in reply to RCPT TO command)"
+SAID = "host mx[198.51.100.25] said: 452 4.2.2 mailbox full (in reply to RCPT TO command)"
 Tell = Callable[..., Listing]
 
 
