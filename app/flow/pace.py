@@ -91,7 +91,9 @@ def by_provider(session: AnySession, campaign_id: int) -> list[ProviderProgress]
     found = [
         ProviderProgress(
             provider=row.provider,
-            planned=int(sum(getattr(row, name) for name in STATUS_SUMS)),
+            planned=int(
+                sum(getattr(row, name) for name in STATUS_SUMS) - row.delivered
+            ),  # Who stand in `accepted` as well.
             settled=int(row.accepted + row.bounced + row.failed + row.skipped),
             waiting=int(row.waiting),
             deferred=int(row.deferred),

@@ -58,7 +58,7 @@ def test_progress_by_provider_sums_its_batches_and_has_the_largest_first(session
         session, panel, status=CampaignStatus.SENDING, frozen_on=day, audience_frozen_at=NOW - timedelta(hours=1)
     )
     for first, provider, counts in (
-        (1, "other", {"accepted": 100}),
+        (1, "other", {"accepted": 60, "delivered": 40}),
         (101, "google", {"accepted": 150, "planned": 40, "deferred": 10}),
         (301, "google", {"planned": 200}),
     ):

@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
-def checkout():
+def whole():
     """Not below pytest's own directory, which other users may not enter."""
     install_assets(ROOT)
     parent = Path(tempfile.mkdtemp(prefix="chaski una copia "))
@@ -44,6 +44,16 @@ def checkout():
     (copy / ".venv").symlink_to((ROOT / ".venv").resolve())
     yield copy
     shutil.rmtree(parent)
+
+
+@pytest.fixture(scope="module")
+def checkout(whole):
+    """With two processes in its Procfile: most tests would only wait while the others start."""
+    copy = whole.with_name("mi Chaski (2)")
+    shutil.copytree(whole, copy, symlinks=True)
+    lines = (whole / "Procfile").read_text().splitlines()
+    (copy / "Procfile").write_text("".join(f"{line}\n" for line in lines if line.startswith(("web:", "practice:"))))
+    return copy
 
 
 class Server:
@@ -110,11 +120,11 @@ FOREIGN = {"DATABASE_URL", "BROKER_URL", "REDIS_URL", "SECRET_KEY", "PUBLIC_URL"
 
 @pytest.fixture
 def start(checkout, service_dir):
-    """`start(*arguments, var=…)` runs script/server of the copy; what still runs afterwards is ended."""
+    """`start(*arguments, var=…)` runs script/server of the copy, or of `of`; what still runs afterwards is ended."""
     started = []
 
-    def run(*arguments: str, var: Path, through: tuple[str, ...] = (), **options) -> Server:
-        server = Server([*through, checkout / "script" / "server", *arguments], var, **options)
+    def run(*arguments: str, var: Path, through: tuple[str, ...] = (), of: Path = checkout, **options) -> Server:
+        server = Server([*through, of / "script" / "server", *arguments], var, **options)
         started.append(server)
         return server
 
@@ -133,9 +143,11 @@ def free_port() -> str:
         return str(probe.getsockname()[1])
 
 
-def test_first_start_shows_address_and_login_and_the_second_neither_makes_nor_tells_anything_new(start, service_dir):
+def test_first_start_shows_address_and_login_and_the_second_neither_makes_nor_tells_anything_new(
+    start, whole, service_dir
+):
     port = free_port()
-    first = start("--port", port, var=service_dir / "mis datos").wait_for("Ctrl-C stops it.")
+    first = start("--port", port, var=service_dir / "mis datos", of=whole).wait_for("Ctrl-C stops it.")
     assert first.url == f"http://127.0.0.1:{port}"
     assert re.search(r"Account: +admin@example.pe *│\n│ Password: +\S{8,} *│", first.text)
     assert first.get("/healthz")[0] == 200
@@ -222,8 +234,8 @@ def test_database_of_ones_own_that_does_not_answer_is_told_in_a_line(start, serv
     assert "Traceback" not in server.text
 
 
-def test_killed_server_takes_everything_with_it_and_the_next_start_is_sound(start, service_dir):
-    first = start("--port", free_port(), var=service_dir / "var").wait_for("Ctrl-C stops it.")
+def test_killed_server_takes_everything_with_it_and_the_next_start_is_sound(start, whole, service_dir):
+    first = start("--port", free_port(), var=service_dir / "var", of=whole).wait_for("Ctrl-C stops it.")
     everybody = first.everybody()
     first.process.kill()
     first.process.wait()
