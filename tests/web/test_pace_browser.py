@@ -57,7 +57,9 @@ def test_pages_of_the_pace(
     waits.note(redis, campaign_id=running.id, provider="google", cause=WaitCause.IP_RATE, seconds=90)
     waits.note(redis, campaign_id=running.id, provider="outlook", cause=WaitCause.WARM_UP, seconds=300)
     people = factories.mailing_list(session, panel)
-    factories.contacts(session, panel, people, 30)  # Not at Google, whose day the urgent campaign uses up at some hours.
+    factories.contacts(
+        session, panel, people, 30
+    )  # Not at Google, whose day the urgent campaign uses up at some hours.
     factories.signed_domain(session, settings, panel).dkim_keys[0].is_published = True
     session.commit()
     draft = factories.campaign(session, panel, people, rate_per_hour=10)
