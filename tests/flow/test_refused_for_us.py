@@ -68,6 +68,20 @@ def test_who_was_refused_because_of_us_may_be_followed_up_and_who_bounced_not(st
     assert list(reached) == [1]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("sent", "250 ok"),
+        ("deferred", "lost connection with mx.test while sending end of data -- message may be sent more than once"),
+    ],
+)
+def test_who_may_have_got_it_from_an_earlier_try_is_not_followed_up(street, session, line):
+    tell(street, (1, *line), (1, "bounced", SAID), (2, "bounced", SAID))
+    assert street.statuses() == {1: "failed", 2: "failed", 3: "accepted", 4: "accepted"}
+    reached = session.scalars(text(f"SELECT seq FROM delivery d WHERE {NOT_REACHED}"))  # a constant
+    assert list(reached) == [2]
+
+
 def test_mail_that_the_relay_gave_up_is_judged_by_its_last_deferral(street):
     later = "host mx.test[192.0.2.9] refused to talk to me: 554 5.7.1 IP address blocked"
     full = "host mx.test[192.0.2.9] said: 452 4.2.2 mailbox full"
