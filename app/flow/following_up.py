@@ -75,7 +75,7 @@ def follow_up(
         raise CampaignProblem("not_over", status=source.status)
     if not missed(session, source).recipients:
         raise CampaignProblem("nobody_missed")
-    copy = Campaign(panel_id=panel_id, created_by_id=user_id, follow_up_of_id=source.id, stream=source.stream)
+    copy = Campaign(panel_id=panel_id, created_by_id=user_id, follow_up_of_id=source.id)
     for field_name in TEXT_FIELDS:
         setattr(copy, field_name, getattr(source, field_name))
     copy.name, copy.rate_per_hour = name[:MAX_NAME_CHARACTERS], source.rate_per_hour

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.extensions import db
 from app.flow import audience, cancelling, following_up, review
 from app.flow.campaigns import CampaignProblem
-from app.models import Campaign, CampaignStatus, Delivery, Subscription, Suppression
+from app.models import Campaign, CampaignStatus, Delivery, MailStream, Subscription, Suppression
 from tests import factories, ledger
 from tests.fixtures.app import log_in
 from tests.fixtures.laws import arrange
@@ -91,6 +91,13 @@ def test_audience_is_exactly_those(session, settings, origin, people):
     assert review.review(session, settings, draft).audience.recipients == len(MISSED)
     told = frozen(session, settings, draft)
     assert seqs(people, told) == MISSED and set(told.values()) == {"planned"}
+
+
+def test_follow_up_of_an_urgent_campaign_is_not_urgent_by_itself(session, origin):
+    """Who may write campaigns may make one; that it goes before all others is a manager's word."""
+    origin.stream = MailStream.URGENT
+    session.commit()
+    assert follow_up(session, origin).stream is MailStream.BULK
 
 
 def test_who_left_or_was_suppressed_meanwhile_is_skipped(session, settings, origin, people, panel):
